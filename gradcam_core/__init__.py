@@ -1,0 +1,74 @@
+"""See what every stage of a convolutional network looks at: Grad-CAM by layer.
+
+>>> import gradcam_core as gc
+>>> network = gc.load("bundled")
+>>> network.input_size, len(network.labels)
+((80, 80), 100)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    GradcamError,
+    LayerError,
+    NetworkError,
+    PhotoError,
+    SettingError,
+    TargetError,
+    WeightsError,
+)
+from .explanation import Explanation, HeatMap, explain
+from .image import read_image
+from .render import COLORMAPS, colorize, contact_sheet, overlay
+from .zoo import NETWORKS, load
+
+if TYPE_CHECKING:
+    from .classifier import Classifier, Label, Prediction
+    from .layers import Layer, select, summary, summary_table
+
+__version__ = "0.1.0"
+
+# These need TensorFlow, which takes seconds to import: reading a photo or printing help must not wait for it.
+_LAZY = {
+    "Classifier": "classifier",
+    "Label": "classifier",
+    "Prediction": "classifier",
+    "Layer": "layers",
+    "select": "layers",
+    "summary": "layers",
+    "summary_table": "layers",
+}
+
+__all__ = [
+    "COLORMAPS",
+    "NETWORKS",
+    "Classifier",
+    "Explanation",
+    "GradcamError",
+    "HeatMap",
+    "Label",
+    "Layer",
+    "LayerError",
+    "NetworkError",
+    "PhotoError",
+    "Prediction",
+    "SettingError",
+    "TargetError",
+    "WeightsError",
+    "colorize",
+    "contact_sheet",
+    "explain",
+    "load",
+    "overlay",
+    "read_image",
+    "select",
+    "summary",
+    "summary_table",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name in _LAZY:
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,220 @@
+"""A Keras network together with what it takes to use it: its input, its preprocessing, its class names."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+
+from . import gradients, graph, layers
+from .errors import NetworkError, TargetError
+
+Preprocess = Callable[[np.ndarray], np.ndarray]
+LabelSource = Sequence[str] | Sequence[tuple[str, str]]
+
+DEFAULT_SIDE = 224  # for networks that take any size
+KEPT_TRACES = 16
+
+
+@dataclass(frozen=True)
+class Label:
+    """One class: its index in the network's output, its WordNet id (None where it has none) and its name."""
+
+    index: int
+    wordnet_id: str | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and its probability in [0, 1] for one photo."""
+
+    index: int
+    wordnet_id: str | None
+    name: str
+    probability: float
+
+
+class Classifier:
+    """A Keras image classifier, ready to be asked and explained. The model inside is never changed.
+
+    Args:
+        name: what to call it.
+        model: a functional or sequential Keras model, one RGB image in, one vector of class scores out: logits,
+            or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
+        labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
+        input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
+        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it.
+
+    Raises:
+        NetworkError: the model is no image classifier that can be explained, or the labels do not fit it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: keras.Model,
+        labels: LabelSource | None = None,
+        input_size: tuple[int, int] | None = None,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        _check_model(name, model)
+        self.name = name
+        self.model = model
+        self.activation = graph.head_activation(model)
+        outputs = int(np.prod(model.outputs[0].shape[1:]))
+        self.is_binary = outputs == 1
+        self.labels = _labels(name, labels, 2 if self.is_binary else outputs)
+        self.input_size = input_size or tuple(side or DEFAULT_SIDE for side in model.inputs[0].shape[1:3])
+        self.parameters: int = model.count_params()
+        self._preprocess = preprocess
+        self._traces: OrderedDict[tuple, gradients.Trace] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.name!r}, {len(self.labels)} classes, input {self.input_size})"
+
+    @cached_property
+    def layers(self) -> tuple[layers.Layer, ...]:
+        """The layers that can be explained, in network order."""
+        with self._lock:
+            return layers.find(self.model, self.input_size)
+
+    def to_input(self, photo: np.ndarray) -> np.ndarray:
+        """The photo as the model takes it: the whole photo, scaled to the input size, preprocessed on a copy.
+
+        The aspect ratio is not kept, so the way back is exact: a map stretched over the photo lies where it was.
+
+        Args:
+            photo: uint8 (H, W, 3), RGB.
+
+        Returns:
+            float32 (1, h, w, 3).
+        """
+        height, width = self.input_size
+        # INTER_AREA averages what it shrinks; a side that grows needs interpolation, so each has its step.
+        smaller = (min(width, photo.shape[1]), min(height, photo.shape[0]))
+        image = cv2.resize(photo, smaller, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        batch = image[np.newaxis].astype(np.float32)
+        return batch if self._preprocess is None else np.asarray(self._preprocess(batch), np.float32)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """float32 (classes,) in [0, 1] from float32 (classes,) logits, by the model's own activation."""
+        logits = logits.astype(np.float64)
+        if self.activation == "sigmoid" and not self.is_binary:
+            return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)  # the sigmoid, without overflow
+        power = np.exp(logits - logits.max())
+        return (power / power.sum()).astype(np.float32)
+
+    def top(self, probabilities: np.ndarray, count: int = 5) -> tuple[Prediction, ...]:
+        """The ``count`` most probable classes, most probable first."""
+        order = np.argsort(-probabilities, kind="stable")[:count]
+        return tuple(self.prediction(int(index), probabilities) for index in order)
+
+    def prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
+        """One class with its probability."""
+        label = self.labels[index]
+        return Prediction(label.index, label.wordnet_id, label.name, float(probabilities[index]))
+
+    def predict(self, photo: np.ndarray, top: int = 5) -> tuple[Prediction, ...]:
+        """The ``top`` most probable classes of a photo, most probable first.
+
+        Args:
+            photo: uint8 (H, W, 3), RGB, as `read_image` gives it.
+            top: how many classes.
+        """
+        logits, _ = self.trace(())(self.to_input(photo))
+        return self.top(self.probabilities(logits), top)
+
+    def trace(self, names: tuple[str, ...], method: str = "gradcam", score: str = "logit") -> gradients.Trace:
+        """The compiled pass for these layers, traced at first use and kept. ``names`` in network order."""
+        key = (names, method, score)
+        with self._lock:
+            if key not in self._traces:
+                self._traces[key] = gradients.trace(self, names, method, score)
+            self._traces.move_to_end(key)
+            if len(self._traces) > KEPT_TRACES:
+                self._traces.popitem(last=False)
+            return self._traces[key]
+
+    def warm_up(self, which: str | Sequence[str] = "stages") -> None:
+        """Trace the pass for these layers and run it once, so that the first photo need not wait."""
+        names = tuple(layer.name for layer in layers.select(self, which))
+        self.trace(names)(self.to_input(np.zeros((*self.input_size, 3), np.uint8)))
+
+    def resolve_target(self, target: int | str | None) -> int | None:
+        """The index of the class meant by an index, a name or a WordNet id; None stays None (the top class).
+
+        Names are compared without case, and with "_" as a space.
+
+        Raises:
+            TargetError: no class, or more than one, is meant; the nearest names are listed with their indices.
+        """
+        if target is None:
+            return None
+        if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
+            if 0 <= target < len(self.labels):
+                return int(target)
+            raise TargetError(f"{self.name} has the classes 0 to {len(self.labels) - 1}; {target} is not one of them.")
+        if not isinstance(target, str) or not target.strip():
+            raise TargetError("The class is given as an index, a name or a WordNet id.")
+        wanted = _fold(target)
+        matches = [label for label in self.labels if wanted in (_fold(label.name), label.wordnet_id)]
+        if len(matches) == 1:
+            return matches[0].index
+        if matches:
+            raise TargetError(
+                f"{target!r} names {len(matches)} classes of {self.name}: {_listed(matches)}. Give the index."
+            )
+        if wanted.isdecimal():
+            return self.resolve_target(int(wanted))
+        folded = {_fold(label.name): label for label in reversed(self.labels)}
+        near = [label for name, label in folded.items() if wanted in name.split()]
+        near += [folded[name] for name in get_close_matches(wanted, folded, n=5, cutoff=0.5)]
+        near += [label for name, label in folded.items() if wanted in name]
+        hint = (
+            f" Nearest: {_listed(list(dict.fromkeys(near))[:5])}." if near else " Give its index, name or WordNet id."
+        )
+        raise TargetError(f"{self.name} knows no class {target!r}.{hint}")
+
+
+def _fold(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def _listed(labels: Sequence[Label]) -> str:
+    return ", ".join(f"{label.name} ({label.index})" for label in labels)
+
+
+def _labels(name: str, labels: LabelSource | None, count: int) -> tuple[Label, ...]:
+    if labels is None:
+        labels = [f"class {index}" for index in range(count)]
+    if len(labels) != count:
+        raise NetworkError(
+            f"{name} has {count} classes, but {len(labels)} names were given. Give one name for each class."
+        )
+    pairs: list[Any] = [(None, label) if isinstance(label, str) else label for label in labels]
+    return tuple(Label(index, wordnet_id, text) for index, (wordnet_id, text) in enumerate(pairs))
+
+
+def _check_model(name: str, model: object) -> None:
+    if graph.functional(model) is None:
+        raise NetworkError(
+            f"{name} is not a functional or sequential Keras model that has been built, so nobody can look inside. "
+            "Build it with keras.Model(inputs, outputs), or keras.Sequential with an Input."
+        )
+    inputs, outputs = model.inputs, model.outputs
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[-1] != 3:
+        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        raise NetworkError(f"{name} takes {shapes}; an RGB image of shape (batch, height, width, 3) is needed.")
+    shape = tuple(outputs[0].shape)
+    if len(outputs) != 1 or None in shape[1:] or any(side != 1 for side in shape[1:-1]):
+        shapes = ", ".join(str(tuple(x.shape)) for x in outputs)
+        raise NetworkError(f"{name} gives {shapes}; one score for each class, (batch, classes), is needed.")

@@ -1,0 +1,237 @@
+"""`explain`: a photo and a network in, a map of every layer out; and how the result is saved."""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from .errors import GradcamError, SettingError
+from .image import read_image
+from .render import contact_sheet, overlay, resize_heat
+
+if TYPE_CHECKING:
+    from .classifier import Classifier, Prediction
+    from .image import Source
+    from .layers import Layer
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Where one layer found evidence for the target.
+
+    Attributes:
+        layer: the layer.
+        raw: float32 (h, w), the method's result: signed, comparable between the maps of one explanation.
+    """
+
+    layer: "Layer"
+    raw: np.ndarray
+
+    @property
+    def peak(self) -> float:
+        """The strongest evidence, at least 0, in units of the score times the activation."""
+        return max(float(self.raw.max()), 0.0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no positive evidence anywhere; the heat map is then all zeros."""
+        return self.peak == 0.0
+
+    @cached_property
+    def heat(self) -> np.ndarray:
+        """float32 (h, w) in [0, 1]: the positive evidence divided by its peak. 0 means no evidence.
+
+        Source: Selvaraju et al., ICCV 2017, equation 2 (the ReLU), scaled by the maximum for display.
+        """
+        positive = np.maximum(self.raw, 0.0)
+        return positive if self.is_empty else np.minimum(positive / np.float32(self.peak), np.float32(1.0))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a network saw in a photo, and where.
+
+    Attributes:
+        network: the network's name.
+        photo: uint8 (H, W, 3), upright RGB.
+        predictions: the most probable classes, most probable first.
+        target: the class that is explained, with its probability.
+        maps: `HeatMap` by layer name, in network order (shallow to deep).
+        score: "logit" or "probability".
+        method: the method's name.
+        versions: of the packages that made it.
+    """
+
+    network: str
+    photo: np.ndarray
+    predictions: "tuple[Prediction, ...]"
+    target: "Prediction"
+    maps: Mapping[str, HeatMap]
+    score: str
+    method: str
+    versions: Mapping[str, str]
+
+    def save(
+        self, folder: str | os.PathLike, *, opacity: float = 0.4, colormap: str = "jet", mode: str = "alpha"
+    ) -> Path:
+        """Write everything into ``folder``; the manifest comes last, so where it stands all is complete.
+
+        ``<layer>_overlay.jpg`` and ``<layer>_heat.png`` (8-bit grey) have the photo's own size,
+        ``contact_sheet.jpg`` shows all layers side by side, ``maps.npz`` holds the raw maps by layer name,
+        ``manifest.json`` the predictions, settings and versions.
+
+        Returns:
+            The path of the manifest.
+
+        Raises:
+            GradcamError: the folder cannot be written.
+            SettingError: the opacity, the colour map or the mode is unknown.
+        """
+        folder = Path(folder)
+        style = {"opacity": opacity, "colormap": colormap, "mode": mode}
+        manifest = folder / "manifest.json"
+        height, width = self.photo.shape[:2]
+        entries = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            manifest.unlink(missing_ok=True)
+            for name, stem in _file_stems(self.maps).items():
+                heat = self.maps[name].heat
+                _write(folder / f"{stem}_overlay.jpg", overlay(self.photo, heat, **style))
+                grey = np.rint(resize_heat(heat, width, height) * 255).astype(np.uint8)
+                _write(folder / f"{stem}_heat.png", grey)
+                entries.append(self._entry(name, stem))
+            sheet = contact_sheet(self.photo, {name: m.heat for name, m in self.maps.items()}, **style)
+            _write(folder / "contact_sheet.jpg", sheet)
+            with (folder / "maps.npz").open("wb") as file:
+                np.savez_compressed(file, **{name: m.raw for name, m in self.maps.items()})
+            content = {
+                "network": self.network,
+                "target": vars(self.target),
+                "predictions": [vars(prediction) for prediction in self.predictions],
+                "method": self.method,
+                "score": self.score,
+                "photo": {"height": height, "width": width},
+                "display": style,
+                "maps": entries,
+                "raw": "maps.npz",
+                "contact_sheet": "contact_sheet.jpg",
+                "versions": dict(self.versions),
+            }
+            part = manifest.with_suffix(".part")
+            part.write_text(json.dumps(content, indent=2) + "\n")
+            part.replace(manifest)
+        except OSError as error:
+            raise GradcamError(f"The folder {str(folder)!r} cannot be written: {error.strerror or error}.") from error
+        return manifest
+
+    def _entry(self, name: str, stem: str) -> dict:
+        heat_map = self.maps[name]
+        return {
+            "layer": name,
+            "kind": heat_map.layer.kind,
+            "shape": heat_map.layer.shape,
+            "stage": heat_map.layer.stage,
+            "peak": heat_map.peak,
+            "is_empty": heat_map.is_empty,
+            "overlay": f"{stem}_overlay.jpg",
+            "heat": f"{stem}_heat.png",
+        }
+
+
+def explain(
+    network: "Classifier",
+    photo: "Source",
+    target: int | str | None = None,
+    layers: str | Sequence[str] = "stages",
+    *,
+    score: str = "logit",
+    method: str = "gradcam",
+    top: int = 5,
+) -> Explanation:
+    """Show where each layer of a network finds evidence for a class in a photo.
+
+    One forward and one backward pass serve all layers.
+
+    Args:
+        network: what `load` gives.
+        photo: anything `read_image` takes.
+        target: a class by index, name or WordNet id; None takes the most probable one.
+        layers: "stages" (one per resolution stage), "all", "last", a name, or names.
+        score: "logit" (sound also where the network is sure), or "probability" (the arithmetic of many articles).
+        method: how activations and gradients become a map.
+        top: how many predictions to keep.
+
+    Raises:
+        PhotoError, TargetError, LayerError, SettingError: each says what is wrong and what would be right.
+
+    >>> import numpy as np, gradcam_core as gc
+    >>> result = gc.explain(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8))
+    >>> len(result.predictions), [m.heat.ndim for m in result.maps.values()]
+    (5, [2, 2, 2, 2, 2])
+    """
+    from .layers import select
+
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise SettingError(f"The number of predictions is a whole number from 1 up, not {top!r}.")
+    photo = read_image(photo)
+    index = network.resolve_target(target)
+    chosen = select(network, layers)
+    run = network.trace(tuple(layer.name for layer in chosen), method, score)
+    logits, raw = run(network.to_input(photo), index)
+    probabilities = network.probabilities(logits)
+    predictions = network.top(probabilities, top)
+    return Explanation(
+        network=network.name,
+        photo=photo,
+        predictions=predictions,
+        target=predictions[0] if index is None else network.prediction(index, probabilities),
+        maps=MappingProxyType({layer.name: HeatMap(layer, raw[layer.name]) for layer in chosen}),
+        score=score,
+        method=method,
+        versions=MappingProxyType(versions()),
+    )
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes and draws the maps."""
+    import keras
+    import tensorflow as tf
+
+    from . import __version__
+
+    pillow = metadata.version("pillow")
+    return {
+        "gradcam-explorer": __version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+        "pillow": pillow,
+    }
+
+
+def _file_stems(names: Mapping[str, HeatMap]) -> dict[str, str]:
+    """A file name for each layer name; names that differ only in unsafe characters stay apart."""
+    stems: dict[str, str] = {}
+    for name in names:
+        stem = re.sub(r"[^\w.-]+", "_", name)
+        while stem.casefold() in (taken.casefold() for taken in stems.values()):
+            stem += "_"
+        stems[name] = stem
+    return stems
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    settings = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    encoded = cv2.imencode(path.suffix, image if image.ndim == 2 else image[..., ::-1], settings)[1]
+    path.write_bytes(encoded.tobytes())

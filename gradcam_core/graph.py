@@ -1,0 +1,105 @@
+"""Run a Keras network one operation at a time, so that any tensor inside it can be looked at.
+
+Building a second ``keras.Model`` on inner tensors fails for nested networks ("graph disconnected") and leaves
+traces in the caller's layers. Running the recorded operations again does neither: it works at any depth, and
+calling a layer on plain tensors changes nothing in it.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+from keras.src.models.functional import Functional
+
+from .errors import NetworkError
+
+Visit = Callable[[str, keras.Operation, list[tf.Tensor], tf.Tensor], None]
+
+
+def functional(operation: object) -> Functional | None:
+    """The graph inside a functional or sequential model; None for everything else.
+
+    A subclass with a ``call`` of its own computes something else than its graph, so it counts as "else".
+    """
+    if isinstance(operation, keras.Sequential):
+        operation = operation._functional
+    return operation if isinstance(operation, Functional) and type(operation).call is Functional.call else None
+
+
+def head_activation(model: keras.Model) -> str:
+    """What turns the logits of ``model`` into its output: "softmax", "sigmoid" or "linear"."""
+    operation = _last(functional(model))
+    inner = functional(operation)
+    if inner is not None:
+        return head_activation(inner)
+    if isinstance(operation, keras.layers.Softmax) or type(operation).__name__ == "Softmax":
+        return "softmax"
+    name = getattr(getattr(operation, "activation", None), "__name__", "linear")
+    return name if name in ("softmax", "sigmoid") else "linear"
+
+
+def run(model: keras.Model, batch: tf.Tensor, visit: Visit = lambda *_: None) -> tf.Tensor:
+    """Logits of ``model`` for ``batch``; every operation on the way is shown to ``visit``.
+
+    Args:
+        model: a functional or sequential Keras model with one input and one output.
+        batch: float (n, h, w, c), what the model itself takes.
+        visit: called in network order with the operation's name (a path inside nested models:
+            ``vgg16/block5_conv3``), the operation, its input tensors and its output tensor.
+
+    Returns:
+        float32 (n, classes): the scores before the model's own softmax or sigmoid.
+    """
+    uses: Counter[str] = Counter()
+
+    def visit_once(name: str, *rest: Any) -> None:  # noqa: ANN401
+        uses[name] += 1
+        visit(name if uses[name] == 1 else f"{name}#{uses[name]}", *rest)  # a layer used more than once
+
+    logits = _run(model, [batch], "", True, visit_once)
+    return tf.cast(tf.reshape(logits, (tf.shape(logits)[0], -1)), tf.float32)
+
+
+def _run(model: keras.Model, inputs: list[tf.Tensor], prefix: str, is_head: bool, visit: Visit) -> Any:  # noqa: ANN401
+    graph = functional(model)
+    last = _last(graph)
+
+    def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        name = prefix + operation.name
+        tensors = [x for x in keras.tree.flatten((args, kwargs)) if tf.is_tensor(x)]
+        if functional(operation) is not None:
+            return _run(operation, tensors, name + "/", is_head and operation is last, visit)
+        if getattr(operation, "_call_has_training_arg", False):
+            kwargs["training"] = False
+        output = _logits(operation, args, kwargs) if is_head and operation is last else operation(*args, **kwargs)
+        if tf.is_tensor(output):
+            visit(name, operation, tensors, output)
+        return output
+
+    return graph._run_through_graph(inputs, call_fn=call)
+
+
+def _last(graph: Functional) -> keras.Operation:
+    return graph.outputs[0]._keras_history.operation
+
+
+def _logits(operation: keras.Operation, args: tuple, kwargs: dict) -> tf.Tensor:
+    """The operation's result without its softmax or sigmoid, which is left in place for everyone else."""
+    activation = getattr(getattr(operation, "activation", None), "__name__", None)
+    if isinstance(operation, keras.layers.Softmax) or type(operation).__name__ == "Softmax":
+        return args[0]
+    if activation not in ("softmax", "sigmoid"):
+        return operation(*args, **kwargs)
+    if isinstance(operation, keras.layers.Activation):
+        return args[0]
+    if type(operation) is keras.layers.Dense:
+        x = ops.cast(args[0], operation.compute_dtype)
+        x = ops.matmul(x, ops.cast(operation.kernel, x.dtype))
+        return x if operation.bias is None else ops.add(x, ops.cast(operation.bias, x.dtype))
+    raise NetworkError(
+        f"The last layer {operation.name!r} ({type(operation).__name__}) applies its {activation} itself. "
+        "Put the activation into a layer of its own (keras.layers.Softmax or Activation), so that logits can be read."
+    )
