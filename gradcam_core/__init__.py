@@ -2,8 +2,8 @@
 
 >>> import gradcam_core as gc
 >>> network = gc.load("bundled")
->>> network.input_size, len(network.labels)
-((80, 80), 100)
+>>> len(network.labels)
+100
 """
 
 import importlib

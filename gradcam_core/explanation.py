@@ -176,8 +176,8 @@ def explain(
 
     >>> import numpy as np, gradcam_core as gc
     >>> result = gc.explain(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8))
-    >>> len(result.predictions), [m.heat.ndim for m in result.maps.values()]
-    (5, [2, 2, 2, 2, 2])
+    >>> len(result.predictions), {heat_map.heat.ndim for heat_map in result.maps.values()}
+    (5, {2})
     """
     from .layers import select
 

@@ -16,7 +16,7 @@ from keras.src.models.functional import Functional
 
 from .errors import NetworkError
 
-Visit = Callable[[str, keras.Operation, list[tf.Tensor], tf.Tensor], None]
+Visit = Callable[[str, keras.Operation, list[Any], Any], None]  # name, operation, its inputs, its output
 
 
 def functional(operation: object) -> Functional | None:
@@ -53,33 +53,46 @@ def run(model: keras.Model, batch: tf.Tensor, visit: Visit = lambda *_: None) ->
     Returns:
         float32 (n, classes): the scores before the model's own softmax or sigmoid.
     """
-    uses: Counter[str] = Counter()
 
-    def visit_once(name: str, *rest: Any) -> None:  # noqa: ANN401
-        uses[name] += 1
-        visit(name if uses[name] == 1 else f"{name}#{uses[name]}", *rest)  # a layer used more than once
+    def apply(operation: keras.Operation, is_head: bool, args: tuple, kwargs: dict) -> Any:  # noqa: ANN401
+        if getattr(operation, "_call_has_training_arg", False):
+            kwargs["training"] = False
+        return _logits(operation, args, kwargs) if is_head else operation(*args, **kwargs)
 
-    logits = _run(model, [batch], "", True, visit_once)
+    logits = _walk(model, batch, apply, visit)
     return tf.cast(tf.reshape(logits, (tf.shape(logits)[0], -1)), tf.float32)
 
 
-def _run(model: keras.Model, inputs: list[tf.Tensor], prefix: str, is_head: bool, visit: Visit) -> Any:  # noqa: ANN401
-    graph = functional(model)
-    last = _last(graph)
+def run_shapes(model: keras.Model, batch: keras.KerasTensor, visit: Visit) -> None:
+    """`run` on shapes alone, which takes a fraction of the time."""
+    _walk(model, batch, lambda operation, _is_head, args, kwargs: operation.compute_output_spec(*args, **kwargs), visit)
 
-    def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        name = prefix + operation.name
-        tensors = [x for x in keras.tree.flatten((args, kwargs)) if tf.is_tensor(x)]
-        if functional(operation) is not None:
-            return _run(operation, tensors, name + "/", is_head and operation is last, visit)
-        if getattr(operation, "_call_has_training_arg", False):
-            kwargs["training"] = False
-        output = _logits(operation, args, kwargs) if is_head and operation is last else operation(*args, **kwargs)
-        if tf.is_tensor(output):
-            visit(name, operation, tensors, output)
-        return output
 
-    return graph._run_through_graph(inputs, call_fn=call)
+def _walk(model: keras.Model, batch: Any, apply: Callable[..., Any], visit: Visit) -> Any:  # noqa: ANN401
+    uses: Counter[str] = Counter()
+
+    def walk(model: keras.Model, inputs: list[Any], prefix: str, is_head: bool) -> Any:  # noqa: ANN401
+        graph = functional(model)
+        last = _last(graph)
+
+        def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            name = prefix + operation.name
+            tensors = [x for x in keras.tree.flatten((args, kwargs)) if _is_tensor(x)]
+            if functional(operation) is not None:
+                return walk(operation, tensors, name + "/", is_head and operation is last)
+            output = apply(operation, is_head and operation is last, args, kwargs)
+            if _is_tensor(output):
+                uses[name] += 1
+                visit(name if uses[name] == 1 else f"{name}#{uses[name]}", operation, tensors, output)
+            return output
+
+        return graph._run_through_graph(inputs, call_fn=call)
+
+    return walk(model, [batch], "", True)
+
+
+def _is_tensor(value: object) -> bool:
+    return tf.is_tensor(value) or isinstance(value, keras.KerasTensor)
 
 
 def _last(graph: Functional) -> keras.Operation:

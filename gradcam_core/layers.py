@@ -12,7 +12,6 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
-import tensorflow as tf
 
 from . import graph
 from .errors import LayerError
@@ -85,12 +84,14 @@ def find(model: keras.Model, input_size: tuple[int, int]) -> tuple[Layer, ...]:
 
 
 def _record(model: keras.Model, input_size: tuple[int, int]) -> list[_Tensor]:
-    """Every operation's output with its shape and its sources, from one trace of the forward pass."""
+    """Every operation's output with its shape and its sources, from a forward pass on shapes alone."""
     tensors: list[_Tensor] = []
     index: dict[int, int] = {}  # id of a symbolic tensor -> its place in `tensors`
-    alive: list[tf.Tensor] = []  # an id is unique only while its tensor lives
+    alive: list[keras.KerasTensor] = []  # an id is unique only while its tensor lives
 
-    def visit(name: str, operation: keras.Operation, inputs: list[tf.Tensor], output: tf.Tensor) -> None:
+    def visit(
+        name: str, operation: keras.Operation, inputs: list[keras.KerasTensor], output: keras.KerasTensor
+    ) -> None:
         inputs = sorted((x for x in inputs if id(x) in index), key=lambda x: -math.prod(x.shape[1:3]))
         sources = [index[id(x)] for x in inputs]
         shape = tuple(output.shape)
@@ -111,14 +112,9 @@ def _record(model: keras.Model, input_size: tuple[int, int]) -> list[_Tensor]:
         index[id(output)] = len(tensors) - 1
         alive.append(output)
 
-    def forward(batch: tf.Tensor) -> tf.Tensor:
-        index[id(batch)] = -1
-        alive.append(batch)
-        return graph.run(model, batch, visit)
-
-    channels = model.inputs[0].shape[-1]
-    spec = tf.TensorSpec((1, *input_size, channels), tf.float32)
-    tf.function(forward, autograph=False).get_concrete_function(spec)
+    batch = keras.KerasTensor((1, *input_size, model.inputs[0].shape[-1]), model.inputs[0].dtype)
+    index[id(batch)] = -1
+    graph.run_shapes(model, batch, visit)
     return tensors
 
 
