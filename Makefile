@@ -1,0 +1,41 @@
+# Two commands do all set-up on a fresh machine: `make run` opens the page, `make test` runs every check.
+# What they install goes into .venv, once. ARGS are handed on: make run ARGS="--network VGG16 --port 8000"
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint bench clean
+
+run: .venv/run.stamp
+	@exec $(BIN)/python app.py $(ARGS)
+
+test: lint
+	@$(BIN)/python tests/chromium.py install
+	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python tests/chromium.py say
+
+lint: .venv/test.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+bench: .venv/bench.stamp
+	@$(BIN)/python benchmarks/speed.py $(ARGS)
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
+
+.venv/bin/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; set PYTHON=/path/to/python."; exit 1; }
+	@echo "Making a virtual environment in .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear .venv
+
+.venv/run.stamp: requirements.txt | .venv/bin/pip
+	@echo "Installing what the page needs into .venv (about 1 GB, once; a few minutes)"
+	@$(BIN)/pip install --quiet --requirement requirements.txt
+	@touch $@
+
+.venv/test.stamp .venv/bench.stamp: .venv/%.stamp: pyproject.toml .venv/run.stamp
+	@echo "Installing what 'make $*' needs into .venv (once)"
+	@$(BIN)/pip install --quiet --editable '.[$*]'
+	@touch $@
