@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .layers import Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeatMap:
     """Where one layer found evidence for the target.
 
@@ -56,7 +56,7 @@ class HeatMap:
         return positive if self.is_empty else np.minimum(positive / np.float32(self.peak), np.float32(1.0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """What a network saw in a photo, and where.
 

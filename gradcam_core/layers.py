@@ -239,6 +239,10 @@ def select(network: "Classifier", layers: str | Sequence[str] = "stages") -> tup
         LayerError: a name is not one of the network's explainable layers; the nearest names are listed.
     """
     everything = network.layers
+    if not everything:
+        raise LayerError(
+            f"{network.name} has no layer whose output is a grid of more than one cell, so no map can be shown."
+        )
     if isinstance(layers, str):
         if layers == "all":
             return everything

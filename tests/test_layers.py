@@ -219,6 +219,12 @@ def test_a_wrong_layer_is_answered_with_what_would_be_right(layers, sentence):
         select(deep_network(), layers)
 
 
+def test_a_network_without_feature_maps_says_so():
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    with pytest.raises(LayerError, match="no layer whose output is a grid"):
+        select(Classifier("dense", model))
+
+
 def test_the_summary_table_shows_every_layer_in_one_line():
     lines = summary_table(cam_network()).splitlines()
     assert lines[0].split()[:2] == ["layer", "kind"]
