@@ -272,15 +272,25 @@ def _load_application(entry: Entry, weights: str | None, progress: Progress) -> 
     from .classifier import Classifier
 
     progress("load", 0, 1)
-    model = build(entry)
-    if weights is not None:
-        fetch(entry.weights, model.load_weights, progress=progress)
-        if entry.module == "efficientnet":
-            _correct_efficientnet(model)
+    model = build(entry) if weights is None else _with_weights(entry, progress)
     labels, size = imagenet_labels(), (entry.input_side, entry.input_side)
     network = Classifier(entry.name, model, labels, size, _preprocessing(entry.name))
     progress("load", 1, 1)
     return network
+
+
+def _with_weights(entry: Entry, progress: Progress) -> "keras.Model":
+    built = []  # when there are weights for it, not before: without them it would be a gigabyte for nothing
+
+    def use(path: Path) -> None:
+        model = build(entry)
+        model.load_weights(path)
+        built.append(model)
+
+    fetch(entry.weights, use, progress=progress)
+    if entry.module == "efficientnet":
+        _correct_efficientnet(built[0])
+    return built[0]
 
 
 def build(entry: Entry) -> "keras.Model":
