@@ -1,0 +1,107 @@
+"""Grad-CAM Explorer's page: ``python app.py``, then open the address that it prints."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradcam_core import GradcamError, zoo
+from gradcam_core.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from gradcam_core import Classifier
+    from ui.choices import Networks
+
+log = logging.getLogger("gradcam")
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for on the command line, with the environment's settings as defaults."""
+    parser = argparse.ArgumentParser(
+        description="Grad-CAM Explorer: drop a photo on a page and see which parts of it each stage of a network used.",
+        epilog="Each setting can also be made in the environment; the command line comes first.",
+    )
+    parser.add_argument(
+        "--network",
+        metavar="NAME",
+        default=os.environ.get("GRADCAM_NETWORK") or "bundled",
+        help="the network to start with: bundled (the default), a name that `python -m gradcam_core networks` lists "
+        "(VGG16, ResNet50, ...), or the path of a .keras file (GRADCAM_NETWORK)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        help="class names for a .keras file: a text file with one a line, or a .json list",
+    )
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1",
+        help="address to listen on: 127.0.0.1, the default, is for this machine only (GRADIO_SERVER_NAME)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("GRADIO_SERVER_PORT"),
+        help="port to listen on; 7860, or the next free one, where none is given (GRADIO_SERVER_PORT)",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Start the page and serve it until it is stopped."""
+    asked = arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    try:
+        started = _own_network(asked.network, asked.labels)
+    except GradcamError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+
+    from ui import page  # Gradio takes seconds to import: --help and a wrong name do not wait for it
+    from ui.choices import Networks
+
+    networks = Networks(asked.network, started)
+    blocks = page.build(networks)
+    try:
+        _, address, _ = blocks.launch(
+            server_name=asked.host, server_port=asked.port, prevent_thread_lock=True, **page.LAUNCH
+        )
+    except OSError:
+        where = f"port {asked.port}" if asked.port else "all ports from 7860 on"
+        print(
+            f"app.py: {where} on {asked.host} cannot be used, or in use; choose another with --port.", file=sys.stderr
+        )
+        return 1
+    print(f"{page.NAME} is at {address} (Ctrl+C ends it).", flush=True)
+    threading.Thread(target=_warm_up, args=(networks,), daemon=True).start()
+    blocks.block_thread()
+    return 0
+
+
+def _own_network(name: str, labels: Path | None) -> "Classifier | None":
+    """The network of a .keras file; None for a name of the zoo, which is loaded once the page stands."""
+    if Path(name).suffix.lower() in (".keras", ".h5", ".hdf5"):
+        import_tensorflow()
+        return zoo.load(name, labels=labels)
+    zoo.find(name)
+    if labels is not None:
+        raise GradcamError("--labels goes with a .keras file; the networks of the zoo have their own class names.")
+    return None
+
+
+def _warm_up(networks: "Networks") -> None:
+    """Load and trace the network of the start, so that the first photo need not wait."""
+    import_tensorflow()
+    try:
+        networks.load(networks.start).warm_up()
+    except GradcamError as error:
+        log.warning("%s The page uses the built-in network until then.", error)
+        networks.load("bundled").warm_up()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,338 @@
+// Gradio hands in element, props, watch and trigger. Nothing that comes from the server is put into markup: every text
+// goes through textContent, so a class or a file may be called what it likes.
+const find = (selector) => element.querySelector(selector);
+const form = find('.gx-toolbar');
+const cardList = find('.gx-cards');
+const status = find('.gx-status');
+const isStill = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
+const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+const tables = Object.fromEntries(Object.entries(props.colors).map(([name, base64]) => [name, bytes(base64)]));
+const view = { opacity: props.opacity, colormap: props.colormap, scale: 'each' };
+let answer = null; // what is shown: the server's value, the photo as an image, and the cards
+let latest = 0;
+
+const make = (tag, className, text) => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+};
+const spoken = (name) => name.replaceAll('_', ' ');
+const percent = (p) => (p < 0.001 ? '< 0.1' : (100 * p).toFixed(p < 0.1 ? 1 : 0)) + ' %';
+const number = (x) => (x === 0 ? '0' : x >= 0.001 && x < 1e5 ? String(+x.toPrecision(3)) : x.toExponential(1));
+
+// --- heat maps ---
+
+// Bilinear with half-pixel centres, as cv2.INTER_LINEAR does: the scalar is resized, the colour comes after it.
+const samples = (from, to) => Array.from({ length: to }, (_, i) => {
+  const at = Math.min(Math.max((i + 0.5) * from / to - 0.5, 0), from - 1);
+  const low = Math.floor(at);
+  return [low, Math.min(low + 1, from - 1), at - low];
+});
+
+const resize = (heat, rows, columns, height, width) => {
+  const levels = new Uint8Array(height * width);
+  const across = samples(columns, width);
+  samples(rows, height).forEach(([top, bottom, down], y) => {
+    const upper = top * columns, lower = bottom * columns;
+    for (let x = 0; x < width; x++) {
+      const [left, right, aside] = across[x];
+      const above = heat[upper + left] + (heat[upper + right] - heat[upper + left]) * aside;
+      const below = heat[lower + left] + (heat[lower + right] - heat[lower + left]) * aside;
+      levels[y * width + x] = above + (below - above) * down + 0.5;
+    }
+  });
+  return levels;
+};
+
+// level -> colour, with the shared scale in it: a map whose peak is a third of the highest ends at a third.
+const palette = (map) => {
+  const highest = Math.max(...answer.maps.map((other) => other.peak));
+  const share = view.scale === 'shared' && highest > 0 ? map.peak / highest : 1;
+  const table = tables[view.colormap];
+  const colors = new Uint8ClampedArray(4 * 256);
+  for (let level = 0; level < 256; level++) {
+    const at = 3 * Math.round(level * share);
+    colors.set([table[at], table[at + 1], table[at + 2], 255], 4 * level);
+  }
+  return new Uint32Array(colors.buffer);
+};
+
+const paint = (canvas, map) => {
+  const { width, height } = canvas;
+  canvas.levels ??= resize(map.heatBytes, map.shape[0], map.shape[1], height, width);
+  const colors = palette(map);
+  const picture = new ImageData(width, height);
+  const pixels = new Uint32Array(picture.data.buffer);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = colors[canvas.levels[i]];
+  canvas.getContext('2d').putImageData(picture, 0, 0);
+};
+
+const heatCanvas = (map, width) => {
+  const canvas = make('canvas');
+  const { naturalWidth, naturalHeight } = answer.photo;
+  canvas.width = Math.max(1, Math.min(Math.round(width), naturalWidth));
+  canvas.height = Math.max(1, Math.round(canvas.width * naturalHeight / naturalWidth));
+  return canvas;
+};
+
+// A network can have hundreds of layers: a card is painted when it comes near the screen.
+const painter = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    target.isNear = isIntersecting;
+    if (isIntersecting && target.isStale) { target.isStale = false; paint(target.canvas, target.map); }
+  }
+}, { rootMargin: '300px' });
+
+const repaint = () => {
+  for (const card of cardList.children) {
+    card.isStale = !card.isNear;
+    if (card.isNear) paint(card.canvas, card.map);
+  }
+  for (const canvas of element.querySelectorAll('dialog canvas')) paint(canvas, canvas.map);
+};
+
+// --- cards ---
+
+const whyEmpty = () =>
+  `Nothing in this layer speaks for “${spoken(answer.value.target.name)}” in this photo, so its map is zero everywhere.`;
+
+const facts = (map) => {
+  const list = make('dl', 'gx-facts');
+  const [height, width] = map.cell.map((side) => (side < 10 ? side.toFixed(1) : String(Math.round(side))));
+  for (const [term, fact] of [
+    ['size', map.shape.join('\u2009×\u2009')], ['cell', `${height}\u2009×\u2009${width} px`], ['peak', number(map.peak)],
+  ]) list.append(make('dt', '', term), make('dd', '', fact));
+  return list;
+};
+
+const stack = (map, width) => {
+  const picture = make('span', 'gx-stack');
+  const photo = make('img');
+  photo.alt = '';
+  photo.src = answer.photo.src;
+  photo.width = answer.photo.naturalWidth;
+  photo.height = answer.photo.naturalHeight;
+  const canvas = heatCanvas(map, width);
+  picture.append(photo, canvas);
+  return { picture, canvas };
+};
+
+const buildCard = (map) => {
+  const card = make('li', 'gx-card');
+  card.dataset.layer = map.layer;
+  const open = make('button', 'gx-open');
+  open.type = 'button';
+  open.setAttribute('aria-label', `Enlarge stage ${map.stage}, layer ${map.layer}`);
+  const { picture, canvas } = stack(map, 420 * Math.min(devicePixelRatio, 2));
+  open.append(picture);
+  open.addEventListener('click', () => enlarge(map, open));
+  const text = make('div', 'gx-text');
+  const head = make('div', 'gx-card-head');
+  head.append(make('span', 'gx-stage', `stage ${map.stage}`), saveButton(map));
+  const name = make('code', 'gx-name');
+  name.append(...map.layer.split(/(?<=[/_])/).flatMap((part) => [part, make('wbr')]));
+  text.append(head, name, facts(map));
+  if (map.is_empty) {
+    text.append(make('p', 'gx-badge', 'no evidence'), make('p', 'gx-why', whyEmpty()));
+    card.classList.add('is-empty');
+  }
+  card.append(open, text);
+  Object.assign(card, { canvas, map, isStale: true, isNear: false });
+  return card;
+};
+
+const saveButton = (map) => {
+  const button = make('button', 'gx-save');
+  button.type = 'button';
+  button.title = 'Save this picture';
+  button.setAttribute('aria-label', `Save the picture of layer ${map.layer}`);
+  button.addEventListener('click', () => savePicture(composed(map), `gradcam-${map.layer}`));
+  return button;
+};
+
+// --- enlarged ---
+
+const enlarge = (map, opener) => {
+  const dialog = make('dialog', 'gx-dialog');
+  dialog.setAttribute('aria-label', `Layer ${map.layer}`);
+  const { picture, canvas } = stack(map, answer.photo.naturalWidth);
+  canvas.map = map;
+  paint(canvas, map);
+  const close = make('button', 'gx-close', '×');
+  close.type = 'button';
+  close.setAttribute('aria-label', 'Close');
+  const head = make('div', 'gx-card-head');
+  const title = make('h2');
+  title.append(make('span', 'gx-stage', `stage ${map.stage} `), make('code', 'gx-name', map.layer));
+  head.append(title, saveButton(map), close);
+  dialog.append(head, picture, facts(map));
+  if (map.is_empty) dialog.append(make('p', 'gx-why', whyEmpty()));
+  close.addEventListener('click', () => dialog.close());
+  picture.addEventListener('click', () => dialog.close());
+  dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener('close', () => { dialog.remove(); opener.focus({ preventScroll: true }); });
+  element.append(dialog);
+  // On a hosted page the frame is as tall as the whole page and the middle of the "window" may be off screen. So the
+  // dialog lies over its card, and inside the window where that is smaller than the page.
+  const card = opener.getBoundingClientRect();
+  const scrolled = scrollY;
+  dialog.style.top = `${scrolled + card.top}px`;
+  dialog.showModal();
+  close.focus({ preventScroll: true });
+  const middle = card.top + card.height / 2 - dialog.offsetHeight / 2;
+  dialog.style.top = `${scrolled + Math.max(8, Math.min(middle, innerHeight - dialog.offsetHeight - 8))}px`;
+  scrollTo({ top: scrolled, behavior: 'instant' });
+};
+
+// --- saving ---
+
+const composed = (map) => {
+  const canvas = make('canvas');
+  canvas.width = answer.photo.naturalWidth;
+  canvas.height = answer.photo.naturalHeight;
+  const heat = heatCanvas(map, canvas.width);
+  paint(heat, map);
+  const context = canvas.getContext('2d');
+  context.drawImage(answer.photo, 0, 0);
+  context.globalAlpha = view.opacity;
+  context.drawImage(heat, 0, 0);
+  return canvas;
+};
+
+const contactSheet = () => {
+  const { photo, value, maps } = answer;
+  const scale = 360 / Math.max(photo.naturalWidth, photo.naturalHeight);
+  const width = Math.round(photo.naturalWidth * scale), height = Math.round(photo.naturalHeight * scale);
+  const tiles = [['photo', photo], ...maps.map((map) => [map.layer, composed(map)])];
+  const columns = Math.min(tiles.length, Math.max(6, Math.ceil(Math.sqrt(tiles.length))));
+  const gap = 16, label = 26, title = 44;
+  const canvas = make('canvas');
+  canvas.width = gap + columns * (width + gap);
+  canvas.height = title + Math.ceil(tiles.length / columns) * (height + label + gap);
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#fff';
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillStyle = '#18181b';
+  context.font = '600 18px system-ui, sans-serif';
+  context.fillText(`${value.network}: ${spoken(value.target.name)}, ${percent(value.target.probability)}`, gap, 28, canvas.width - 2 * gap);
+  context.font = '14px system-ui, sans-serif';
+  tiles.forEach(([name, picture], i) => {
+    const left = gap + (i % columns) * (width + gap), top = title + Math.floor(i / columns) * (height + label + gap);
+    context.drawImage(picture, left, top, width, height);
+    context.fillText(name, left, top + height + 18, width);
+  });
+  return canvas;
+};
+
+const savePicture = (canvas, name) => canvas.toBlob((blob) => {
+  const link = make('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = `${name.replace(/[^\w.-]+/g, '_')}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}, 'image/png');
+
+// --- what the network sees ---
+
+const buildGuess = (guess) => {
+  const isTarget = guess.index === answer.value.target.index;
+  const item = make('li');
+  const button = make('button', 'gx-guess');
+  button.type = 'button';
+  button.setAttribute('aria-pressed', String(isTarget));
+  button.title = isTarget ? 'The maps below show the evidence for this class' : 'Show the evidence for this class';
+  const bar = make('span', 'gx-bar');
+  bar.style.setProperty('--gx-share', guess.probability);
+  button.append(make('span', 'gx-guess-name', spoken(guess.name)), bar, make('span', 'gx-percent', percent(guess.probability)));
+  button.addEventListener('click', () => { if (!isTarget) trigger('select', { index: guess.index }); });
+  item.append(button);
+  return item;
+};
+
+// --- the toolbar: all of it acts here, none of it asks the server ---
+
+for (const name of Object.keys(tables)) {
+  const label = make('label');
+  const radio = make('input');
+  Object.assign(radio, { type: 'radio', name: 'colormap', value: name, checked: name === view.colormap });
+  const swatch = make('span', 'gx-swatch');
+  const stops = [0, 36, 73, 109, 146, 182, 219, 255].map((level) => `rgb(${tables[name].slice(3 * level, 3 * level + 3).join(' ')})`);
+  swatch.style.backgroundImage = `linear-gradient(to right, ${stops.join(', ')})`;
+  const face = make('span');
+  face.append(swatch, make('span', 'gx-word', name));
+  label.title = `${name}: from no evidence to the peak`;
+  label.append(radio, face);
+  find('.gx-colormaps').append(label);
+}
+
+const applyOpacity = () => {
+  element.style.setProperty('--gx-opacity', view.opacity);
+  form.querySelector('output').textContent = `${Math.round(100 * view.opacity)} %`;
+};
+
+form.opacity.value = view.opacity;
+form.opacity.setAttribute('aria-label', 'Opacity of the heat maps');
+applyOpacity();
+form.addEventListener('submit', (event) => event.preventDefault());
+form.addEventListener('input', () => {
+  const { colormap, scale } = view;
+  Object.assign(view, { opacity: +form.opacity.value, colormap: form.colormap.value, scale: form.scale.value });
+  applyOpacity();
+  if (answer && (colormap !== view.colormap || scale !== view.scale)) repaint();
+});
+find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.value.target.name}`));
+
+// --- a new answer ---
+
+const loadPhoto = (url) => new Promise((resolve, reject) => {
+  const photo = new Image();
+  photo.onload = () => resolve(photo);
+  photo.onerror = () => reject(new Error('The photo cannot be loaded.'));
+  photo.src = url;
+});
+
+const show = (value, photo) => {
+  const isFirst = !answer;
+  answer = value && { value, photo, maps: value.maps.map((map) => ({ ...map, heatBytes: bytes(map.heat) })) };
+  find('.gx-empty').hidden = Boolean(value);
+  find('.gx-answer').hidden = !value;
+  element.querySelector('dialog')?.close();
+  painter.disconnect();
+  if (!value) { cardList.replaceChildren(); status.textContent = ''; return; }
+  const inTop = value.predictions.some((guess) => guess.index === value.target.index);
+  const title = find('.gx-title');
+  title.replaceChildren('Evidence for ', make('strong', '', spoken(value.target.name)));
+  const focused = element.contains(document.activeElement) && document.activeElement.closest('.gx-guesses');
+  find('.gx-guesses').replaceChildren(...[...value.predictions, ...(inTop ? [] : [value.target])].map(buildGuess));
+  if (focused) find('.gx-guess[aria-pressed=true]')?.focus({ preventScroll: true });
+  const cards = answer.maps.map(buildCard);
+  cardList.style.setProperty('--gx-columns', Math.min(Math.max(cards.length, 3), 6));
+  cardList.replaceChildren(...cards);
+  cards.forEach((card) => painter.observe(card));
+  find('.gx-direction').hidden = cards.length < 2;
+  find('.gx-raw').href = value.raw.url;
+  status.textContent = `${cards.length} heat ${cards.length === 1 ? 'map' : 'maps'} for ${spoken(value.target.name)}. ` +
+    `${value.network} takes the photo for ${spoken(value.predictions[0].name)}, ${percent(value.predictions[0].probability)}.`;
+  if (isFirst && element.getBoundingClientRect().top > 0.8 * innerHeight) // on a phone the answer lies below the fold
+    element.scrollIntoView({ block: 'start', behavior: isStill() ? 'instant' : 'smooth' });
+};
+
+const render = async () => {
+  const run = ++latest;
+  const value = props.value?.maps ? props.value : null;
+  if (!value) { // a photo that replaces another takes that away first: wait for it, and the page need not flicker
+    setTimeout(() => { if (run === latest) show(null); }, answer ? 700 : 0);
+    return;
+  }
+  try {
+    const photo = await loadPhoto(value.photo.url);
+    if (run === latest) show(value, photo); // else a newer answer has come meanwhile
+  } catch (error) {
+    if (run === latest) status.textContent = 'The photo could not be loaded. Choose it again.';
+  }
+};
+
+watch('value', render);
+render();

@@ -1,0 +1,92 @@
+"""What a visitor does on the page, for the tests in a browser."""
+
+import base64
+import mimetypes
+import re
+from pathlib import Path
+
+CARDS = ".gx-card"
+PHOTO = "#photo [aria-label*='upload' i]"
+TOAST = "[data-testid=toast-text]"
+
+
+class Visitor:
+    """A page in a browser, and what it asked for and complained about meanwhile."""
+
+    def __init__(self, browser, url: str, width: int = 1280, height: int = 800, scheme: str = "light"):
+        self.url = url
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        self.page.goto(url)
+        self.page.wait_for_selector(PHOTO)
+        # The class list is filled when the network is loaded and the page has introduced itself.
+        self.page.wait_for_function("document.querySelector('#network').textContent.includes('knows only')")
+
+    def drop(self, path: Path) -> None:
+        """Drag a file onto the photo."""
+        transfer = self.page.evaluate_handle(
+            """([content, name, type]) => {
+                const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([bytes], name, { type }));
+                return transfer;
+            }""",
+            [base64.b64encode(path.read_bytes()).decode(), path.name, mimetypes.guess_type(path.name)[0] or ""],
+        )
+        target = PHOTO if not self.page.locator("#photo .image-frame").count() else "#photo .image-frame"
+        for event in ("dragenter", "dragover", "drop"):
+            self.page.dispatch_event(target, event, {"dataTransfer": transfer})
+
+    def explain(self, path: Path) -> None:
+        """Drop a photo and wait for its cards."""
+        before = self.photo_shown()
+        self.drop(path)
+        self.page.wait_for_function(
+            "(before) => ![before, undefined].includes(document.querySelector('.gx-card img')?.src)",
+            arg=before,
+        )
+
+    def photo_shown(self) -> str:
+        """The address of the photo under the heat maps; empty where there is none."""
+        return self.page.evaluate("document.querySelector('.gx-card img')?.src ?? ''")
+
+    def layers(self) -> list[str]:
+        """The names on the cards, as they are read."""
+        return self.page.locator(f"{CARDS} .gx-name").all_inner_texts()
+
+    def title(self) -> str:
+        return self.page.locator(".gx-title").inner_text()
+
+    def wait_for_title(self, name: str) -> None:
+        self.page.wait_for_function(
+            "(name) => document.querySelector('.gx-title').textContent === 'Evidence for ' + name", arg=name
+        )
+
+    def wait_for_toast(self, text: str) -> str:
+        toast = self.page.locator(TOAST, has_text=re.compile(re.escape(text)))
+        toast.first.wait_for()
+        return toast.first.inner_text()
+
+    def choose(self, dropdown: str, text: str) -> None:
+        """Search in a dropdown and take the first that fits."""
+        field = self.page.locator(f"{dropdown} input")
+        field.click()
+        field.fill(text)
+        self.page.locator(f"{dropdown} [role=option]").first.wait_for()
+        field.press("Enter")
+
+    def colors(self, card: int = -1) -> list[int]:
+        """All pixels of a card's canvas, red green blue alpha in turn."""
+        return self.page.evaluate(
+            """(i) => { const canvas = [...document.querySelectorAll('.gx-card canvas')].at(i);
+                return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data] }""",
+            card,
+        )
+
+    def opacity(self) -> float:
+        return float(self.page.evaluate("getComputedStyle(document.querySelector('.gx-card canvas')).opacity"))

@@ -1,0 +1,133 @@
+"""What the tests share: photos that they make themselves, the real page in a process of its own, a real browser."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import chromium
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 120
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real photos and weights that lie beside the checkout; the project does not depend on them."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared (real photos and weights beside the checkout)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures as visitors have them, made here.
+
+    ``landscape.jpg`` (640 x 480), ``turned.jpg`` (stored 640 x 480, upright 480 x 640 by its EXIF), ``moving.gif``
+    (320 x 240, two frames), ``cut.jpg`` (its end is missing), ``text.jpg`` (no picture at all), ``huge.png`` (far too
+    many pixels in a small file).
+    """
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("photos")
+    scene = Image.fromarray(_scene(480, 640))
+    scene.save(folder / "landscape.jpg", quality=92)
+    exif = Image.Exif()
+    exif[274] = 6
+    scene.save(folder / "turned.jpg", quality=92, exif=exif)
+    frames = [Image.fromarray(_scene(240, 320)), Image.fromarray(_scene(240, 320)[:, ::-1])]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:], duration=200)
+    content = (folder / "landscape.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(content[: len(content) // 3])
+    (folder / "text.jpg").write_text("This is not a picture.\n")
+    Image.fromarray(np.zeros((9000, 9000), np.uint8)).convert("1").save(folder / "huge.png")
+    return folder
+
+
+def _scene(height: int, width: int) -> "object":
+    """uint8 (height, width, 3): a sky, a lawn, a sun and a round thing with stripes."""
+    import numpy as np
+
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
+    scene = np.stack([110 + 80 * y, 150 + 60 * y, 235 - 40 * y], axis=2)
+    lawn = np.stack([60 + 40 * np.sin(90 * x), 130 + 30 * np.sin(70 * y), 50 + 0 * x], axis=2)
+    scene = np.where((y > 0.62)[..., None], lawn, scene)
+    ball = (x - 0.7) ** 2 + (y - 0.6) ** 2 < 0.06
+    stripes = np.where((np.sin(40 * x) > 0)[..., None], (235, 120, 20), (30, 25, 25))
+    scene = np.where(ball[..., None], stripes, scene)
+    sun = (x - 0.2) ** 2 + (y - 0.2) ** 2 < 0.008
+    scene = np.where(sun[..., None], (255, 240, 160), scene)
+    noise = np.random.default_rng(0).normal(0, 5, scene.shape)
+    return np.clip(scene + noise, 0, 255).astype(np.uint8)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class Server:
+    """The running page: where it is, and what it has written."""
+
+    url: str
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """``python app.py`` with the built-in network, no weights of others, and no way to fetch them."""
+    import httpx
+
+    port = free_port()
+    folder = tmp_path_factory.mktemp("server")
+    log = folder / "log.txt"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GRADIO_", "GRADCAM_"))}
+    environment |= {
+        "GRADIO_TEMP_DIR": str(folder / "cache"),
+        "KERAS_HOME": str(folder / "keras"),
+        "GRADCAM_WEIGHTS_URL": f"http://127.0.0.1:{free_port()}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=environment, stdout=out, stderr=out
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + START_SECONDS
+        while True:
+            if process.poll() is not None or time.monotonic() > until:
+                pytest.fail(f"The page did not start:\n{log.read_text()}")
+            try:
+                if httpx.get(f"{url}/config", timeout=5).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        yield Server(url, log)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def chromium_browser() -> Iterator["object"]:
+    """Chromium, driven by playwright."""
+    executable = chromium.find()
+    if not executable:
+        pytest.skip("needs Chromium: install it, or set CHROMIUM to its path")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
+    with playwright.sync_playwright() as driver:
+        options = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+        browser = driver.chromium.launch(executable_path=executable, headless=True, args=options)
+        yield browser
+        browser.close()

@@ -1,0 +1,605 @@
+"""The page as its visitors meet it: the real ``python app.py``, a real browser, and the HTTP API."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+from browser import CARDS, Visitor
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def visitor(chromium_browser, server):
+    visitor = Visitor(chromium_browser, server.url)
+    yield visitor
+    visitor.context.close()
+    assert visitor.complaints == []
+    assert {urlsplit(url).netloc for url in visitor.requests if url.startswith("http")} == {urlsplit(server.url).netloc}
+
+
+@pytest.fixture(scope="module")
+def stages() -> list:
+    import gradcam_core as gc
+
+    return list(gc.select(gc.load("bundled"), "stages"))
+
+
+@pytest.fixture(scope="module")
+def client(server, tmp_path_factory):
+    from gradio_client import Client
+
+    return Client(server.url, verbose=False, download_files=str(tmp_path_factory.mktemp("answers")))
+
+
+# --- a photo in, a heat map of every stage out ---
+
+
+def test_a_dropped_photo_is_explained_at_once(visitor, photos, stages):
+    visitor.explain(photos / "landscape.jpg")
+    assert visitor.layers() == [layer.name for layer in stages]
+    facts = visitor.page.locator(f"{CARDS} .gx-facts").first.inner_text().replace("\u2009", " ")
+    height, width, channels = stages[0].shape
+    assert f"{height} × {width} × {channels}" in facts
+    assert f"{480 / height:.1f} × {640 / width:.1f} px" in facts
+    assert visitor.page.locator(".gx-guess").count() == 5
+    top = visitor.page.locator(".gx-guess-name").first.inner_text()
+    assert visitor.title() == f"Evidence for {top}"
+    assert visitor.page.locator("#class input").input_value().startswith(f"{top} · ")
+
+
+def test_the_empty_page_says_what_to_do(visitor):
+    assert visitor.page.locator(".gx-empty").is_visible()
+    assert visitor.page.locator(".gx-toolbar").is_hidden()
+    assert "knows only 100 everyday classes" in visitor.page.locator("#network").inner_text()
+
+
+def test_a_photo_chosen_by_a_click_is_explained(visitor, photos, stages):
+    visitor.page.set_input_files("#photo input[type=file]", photos / "landscape.jpg")
+    visitor.page.wait_for_selector(CARDS)
+    assert len(visitor.layers()) == len(stages)
+
+
+def test_an_example_is_explained(visitor, stages):
+    visitor.page.get_by_role("button", name="Example photo: lion").click()
+    visitor.page.wait_for_selector(CARDS)
+    assert len(visitor.layers()) == len(stages)
+
+
+def test_another_photo_can_be_dropped_on_the_first(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.explain(photos / "turned.jpg")
+    assert visitor.page.evaluate("document.querySelector('.gx-card img').naturalHeight") == 640
+
+
+@pytest.mark.parametrize(("name", "size"), [("turned.jpg", (480, 640)), ("moving.gif", (320, 240))])
+def test_the_photo_stands_upright_and_still(visitor, photos, name, size):
+    visitor.explain(photos / name)
+    photo = visitor.page.locator(".gx-card img").first
+    assert (photo.evaluate("p => p.naturalWidth"), photo.evaluate("p => p.naturalHeight")) == size
+    assert photo.get_attribute("src").endswith(".jpg")
+
+
+def test_taking_the_photo_away_empties_the_page(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.click("#photo button[aria-label='Remove Image']")
+    visitor.page.wait_for_selector(".gx-empty", state="visible")
+    assert visitor.layers() == []
+
+
+# --- what goes wrong ---
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("cut.jpg", "is cut short"), ("text.jpg", "is text, not a photo"), ("huge.png", "81.0 megapixels")],
+)
+def test_a_bad_file_is_explained_and_nothing_is_lost(visitor, photos, name, sentence):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.choose("#class", "teapot")
+    visitor.wait_for_title("teapot")
+    preview = visitor.page.locator("#photo img").get_attribute("src")
+    visitor.drop(photos / name)
+    assert name in visitor.wait_for_toast(sentence)
+    visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
+    visitor.wait_for_title("teapot")
+    assert visitor.page.locator("#class input").input_value() == "teapot"
+    visitor.explain(photos / "turned.jpg")
+
+
+def test_a_bad_file_on_an_empty_page_leaves_it_empty(visitor, photos, stages):
+    visitor.drop(photos / "cut.jpg")
+    visitor.wait_for_toast("is cut short")
+    visitor.page.wait_for_selector("#photo img", state="detached")
+    visitor.explain(photos / "landscape.jpg")
+    assert len(visitor.layers()) == len(stages)
+
+
+def test_a_network_that_cannot_be_fetched_leaves_the_previous_one(visitor, photos, stages):
+    visitor.explain(photos / "landscape.jpg")
+    chosen = visitor.page.locator("#network input").input_value()
+    visitor.choose("#network", "VGG16")
+    sentence = visitor.wait_for_toast("VGG16")
+    assert "553 MB" in sentence
+    assert "bundled" in sentence
+    visitor.page.wait_for_function("(name) => document.querySelector('#network input').value === name", arg=chosen)
+    assert visitor.layers() == [layer.name for layer in stages]
+    visitor.page.locator(".gx-guess").nth(1).click()  # and the page goes on
+    visitor.wait_for_title(visitor.page.locator(".gx-guess-name").nth(1).inner_text())
+
+
+# --- what acts in the browser alone ---
+
+
+def test_dragging_the_opacity_asks_the_server_nothing(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    assert visitor.opacity() == pytest.approx(0.4)
+    slider = visitor.page.locator("input[name=opacity]")
+    box = slider.bounding_box()
+    mouse, middle = visitor.page.mouse, box["y"] + box["height"] / 2
+    seen = set()
+    mouse.move(box["x"] + 0.4 * box["width"], middle)
+    before = len(visitor.requests)
+    mouse.down()
+    for step in range(90):
+        mouse.move(box["x"] + box["width"] * (0.1 + 0.8 * step / 89), middle)
+        seen.add(visitor.opacity())
+    mouse.up()
+    assert visitor.requests[before:] == []
+    assert len(seen) > 40
+    assert visitor.opacity() == pytest.approx(0.92, abs=0.06)
+    assert slider.input_value() == f"{visitor.opacity():g}"
+
+
+def test_every_colour_map_repaints_and_asks_the_server_nothing(visitor, photos, stages):
+    from gradcam_core import COLORMAPS
+    from gradcam_core.render import lookup_table
+
+    visitor.explain(photos / "landscape.jpg")
+    before = len(visitor.requests)
+    for name in COLORMAPS:
+        visitor.page.locator(".gx-colormaps label", has_text=name).click()
+        pixels = np.array(visitor.colors()).reshape(-1, 4)
+        table = {tuple(color) for color in lookup_table(name).tolist()}
+        painted = {tuple(color) for color in pixels[:, :3].tolist()}
+        assert painted <= table, name
+        assert tuple(lookup_table(name)[0].tolist()) in painted, name
+        assert len(painted) > 20, name
+    assert visitor.requests[before:] == []
+
+
+def test_the_shared_scale_dims_all_but_the_highest_peak(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.locator(".gx-colormaps label", has_text="grey").click()
+    before = len(visitor.requests)
+
+    def brightest() -> list[int]:
+        return [max(visitor.colors(card)[::4]) for card in range(visitor.page.locator(CARDS).count())]
+
+    peaks = [float(text) for text in visitor.page.locator(f"{CARDS} .gx-facts dd:nth-of-type(3)").all_inner_texts()]
+    alone = brightest()
+    assert min(alone) > 200
+    visitor.page.get_by_label("shared", exact=True).check()
+    expected = [level * peak / max(peaks) for level, peak in zip(alone, peaks, strict=True)]
+    assert brightest() == pytest.approx(expected, abs=2)
+    assert visitor.requests[before:] == []
+
+
+def test_the_browser_resizes_a_map_as_the_engine_does(visitor, photos):
+    import gradcam_core as gc
+    from gradcam_core.render import resize_heat
+
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.locator(".gx-colormaps label", has_text="grey").click()
+    width, height = visitor.page.evaluate(
+        "[...document.querySelectorAll('.gx-card canvas')].map((canvas) => [canvas.width, canvas.height]).at(-1)"
+    )
+    painted = np.array(visitor.colors(), np.float32).reshape(height, width, 4)[..., 0]
+    result = gc.explain(gc.load("bundled"), photos / "landscape.jpg")
+    expected = 255 * resize_heat(list(result.maps.values())[-1].heat, width, height)
+    assert np.abs(painted - expected).max() <= 1.5
+
+
+# --- other classes, other layers ---
+
+
+def test_a_click_on_a_bar_explains_that_class(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    before = visitor.colors()
+    second = visitor.page.locator(".gx-guess").nth(1)
+    name = second.locator(".gx-guess-name").inner_text()
+    second.click()
+    visitor.wait_for_title(name)
+    assert second.get_attribute("aria-pressed") == "true"
+    assert visitor.page.locator("#class input").input_value().startswith(f"{name} · ")
+    assert visitor.colors() != before
+
+
+def test_any_class_can_be_searched_and_explained(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.choose("#class", "teapot")
+    visitor.wait_for_title("teapot")
+    assert visitor.page.locator(".gx-guess[aria-pressed=true] .gx-guess-name").inner_text() == "teapot"
+
+
+def test_the_last_layer_all_layers_and_chosen_ones(visitor, photos, stages):
+    import gradcam_core as gc
+
+    every = [layer.name for layer in gc.load("bundled").layers]
+    visitor.explain(photos / "landscape.jpg")
+
+    def wait_for_cards(count: int) -> None:
+        visitor.page.wait_for_function(f"document.querySelectorAll('{CARDS}').length === {count}")
+
+    visitor.page.get_by_label("Last", exact=True).check()
+    wait_for_cards(1)
+    assert visitor.layers() == [stages[-1].name]
+    visitor.page.get_by_label("All", exact=True).check()
+    wait_for_cards(len(every))
+    assert visitor.layers() == every
+    visitor.page.get_by_label("Choose", exact=True).check()
+    wait_for_cards(len(stages))
+    added = next(layer for layer in every if layer not in {stage.name for stage in stages})
+    visitor.choose("#chosen", added)
+    wait_for_cards(len(stages) + 1)
+    assert added in visitor.layers()
+    assert visitor.layers() == [name for name in every if name in visitor.layers()]  # network order
+
+
+def test_leaving_no_layer_is_explained(visitor, photos, stages):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.get_by_label("Choose", exact=True).check()
+    visitor.page.locator("#chosen [title=Clear]").click()
+    visitor.wait_for_toast("Choose at least one layer")
+    assert len(visitor.layers()) == len(stages)
+
+
+def test_a_layer_without_evidence_says_so(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.get_by_label("All", exact=True).check()
+    import gradcam_core as gc
+
+    network = gc.load("bundled")
+    for label in network.labels:
+        result = gc.explain(network, photos / "landscape.jpg", label.index, "all")
+        empty = [name for name, heat_map in result.maps.items() if heat_map.is_empty]
+        if empty:
+            break
+    else:
+        pytest.skip("the built-in network has evidence for every class in every layer of this photo")
+    name = label.name.replace("_", " ")
+    visitor.choose("#class", name)
+    visitor.wait_for_title(name)
+    card = visitor.page.locator(f"{CARDS}[data-layer='{empty[0]}']")
+    assert card.locator(".gx-badge").inner_text() == "no evidence"
+    assert f"speaks for “{name}”" in card.locator(".gx-why").inner_text()
+    assert card.locator("dd").nth(2).inner_text() == "0"
+
+
+# --- a card, enlarged and saved ---
+
+
+def test_a_card_is_enlarged_by_keyboard_and_escape_returns(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    opener = visitor.page.locator(f"{CARDS} .gx-open").last
+    opener.focus()
+    visitor.page.keyboard.press("Enter")
+    dialog = visitor.page.locator("dialog[open]")
+    dialog.wait_for()
+    box = dialog.bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= 800
+    assert dialog.locator("canvas").evaluate("c => c.width") == 640
+    visitor.page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    assert opener.evaluate("button => button === document.activeElement")
+
+
+def test_a_saved_card_is_the_overlay_that_is_shown(visitor, photos):
+    import gradcam_core as gc
+
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.locator(".gx-colormaps label", has_text="viridis").click()
+    with visitor.page.expect_download() as download:
+        visitor.page.locator(f"{CARDS} .gx-save").last.click()
+    assert download.value.suggested_filename.startswith("gradcam-block")
+    saved = np.asarray(Image.open(download.value.path()).convert("RGB"), np.float32)
+    result = gc.explain(gc.load("bundled"), photos / "landscape.jpg")
+    expected = gc.overlay(result.photo, list(result.maps.values())[-1].heat, opacity=0.4, colormap="viridis")
+    assert saved.shape == expected.shape
+    assert np.abs(saved - expected).mean() < 3  # the photo is shown as a JPEG
+
+
+def test_all_cards_as_one_picture_and_the_raw_maps(visitor, photos, stages):
+    visitor.explain(photos / "landscape.jpg")
+    with visitor.page.expect_download() as download:
+        visitor.page.click(".gx-sheet")
+    width, height = Image.open(download.value.path()).size
+    assert width > 1000
+    assert height > 250
+    with visitor.page.expect_download() as download:
+        visitor.page.click(".gx-raw")
+    assert download.value.suggested_filename == "gradcam-maps.npz"
+    maps = np.load(download.value.path())
+    assert {name: maps[name].shape for name in maps} == {layer.name: layer.shape[:2] for layer in stages}
+
+
+# --- everyone's page ---
+
+
+@pytest.mark.parametrize(("width", "height", "scheme"), [(390, 844, "dark"), (1280, 800, "light"), (320, 600, "light")])
+def test_nothing_scrolls_sideways(chromium_browser, server, photos, width, height, scheme):
+    visitor = Visitor(chromium_browser, server.url, width, height, scheme)
+    overhang = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert visitor.page.evaluate(overhang) == 0
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.get_by_role("button", name="The layers of this network").click()
+    visitor.page.get_by_role("button", name="What the method does").click()
+    visitor.page.get_by_text("A map shows what the network used").wait_for()
+    assert visitor.page.evaluate(overhang) == 0
+    assert visitor.page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+    assert visitor.complaints == []
+    visitor.context.close()
+
+
+def test_the_toolbar_stays_in_sight(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.get_by_label("All", exact=True).check()
+    visitor.page.locator(f"{CARDS}:nth-child(12)").scroll_into_view_if_needed()
+    box = visitor.page.locator(".gx-toolbar").bounding_box()
+    assert box["y"] == pytest.approx(0, abs=2)
+
+
+def test_two_visitors_do_not_see_each_other(chromium_browser, server, photos):
+    first, second = (Visitor(chromium_browser, server.url) for _ in range(2))
+    first.explain(photos / "landscape.jpg")
+    second.explain(photos / "turned.jpg")
+    first.choose("#class", "teapot")
+    first.wait_for_title("teapot")
+    natural = "document.querySelector('.gx-card img').naturalWidth"
+    assert (first.page.evaluate(natural), second.page.evaluate(natural)) == (640, 480)
+    assert second.title() != "Evidence for teapot"
+    for visitor in (first, second):
+        visitor.context.close()
+
+
+# --- the HTTP API ---
+
+
+def photo(path: Path):
+    from gradio_client import handle_file
+
+    return handle_file(str(path))
+
+
+def test_predict_gives_typed_predictions(client, photos):
+    predictions = client.predict(image=photo(photos / "landscape.jpg"), api_name="/predict")
+    assert len(predictions) == 5
+    assert all(set(p) == {"index", "name", "wordnet_id", "probability"} for p in predictions)
+    probabilities = [p["probability"] for p in predictions]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert len(client.predict(image=photo(photos / "landscape.jpg"), top=2, api_name="/predict")) == 2
+
+
+def test_explain_gives_a_summary_a_picture_and_the_maps(client, photos, stages):
+    summary, sheet, raw = client.predict(image=photo(photos / "turned.jpg"), api_name="/explain")
+    assert summary["network"] == "bundled"
+    assert summary["target"] == summary["predictions"][0]
+    assert [entry["layer"] for entry in summary["maps"]] == [layer.name for layer in stages]
+    assert summary["maps"][0]["cell"] == [640 / stages[0].shape[0], 480 / stages[0].shape[1]]
+    assert Image.open(sheet).format == "PNG"
+    maps = np.load(raw)
+    for entry in summary["maps"]:
+        heat = maps[entry["layer"]]
+        assert heat.dtype == np.float32
+        assert list(heat.shape) == entry["shape"][:2]
+        assert max(float(heat.max()), 0) == pytest.approx(entry["peak"])
+
+
+@pytest.mark.parametrize("target", ["teapot", "Teapot", "n04398044"])
+def test_a_target_has_three_names(client, photos, target):
+    summary, _, _ = client.predict(image=photo(photos / "landscape.jpg"), target=target, api_name="/explain")
+    assert summary["target"]["name"] == "teapot"
+    index = str(summary["target"]["index"])
+    summary, _, _ = client.predict(image=photo(photos / "landscape.jpg"), target=index, api_name="/explain")
+    assert summary["target"]["name"] == "teapot"
+
+
+def test_layers_are_a_preset_or_names(client, photos, stages):
+    image = photo(photos / "landscape.jpg")
+    last, _, _ = client.predict(image=image, layers="last", score="probability", api_name="/explain")
+    assert [entry["layer"] for entry in last["maps"]] == [stages[-1].name]
+    assert last["score"] == "probability"
+    named, _, _ = client.predict(image=image, layers=[stages[1].name, stages[0].name], api_name="/explain")
+    assert [entry["layer"] for entry in named["maps"]] == [stages[0].name, stages[1].name]
+
+
+def test_the_api_is_described_and_nothing_else_is_offered(client):
+    described = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(described) == {"/predict", "/explain"}
+    parameters = {p["parameter_name"]: p for p in described["/explain"]["parameters"]}
+    assert list(parameters) == ["image", "network", "target", "layers", "score"]
+    assert parameters["layers"]["python_type"]["type"] == "str | list[str]"
+    assert all(p["parameter_has_default"] for name, p in parameters.items() if name != "image")
+    assert "dict(" in described["/explain"]["returns"][0]["python_type"]["type"]
+
+
+def refusal(client, **arguments) -> str:
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises(AppError) as caught:
+        client.predict(**{"api_name": "/explain", **arguments})
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("cut.jpg", "is cut short"), ("text.jpg", "is text, not a photo"), ("huge.png", "megapixels")],
+)
+def test_a_bad_picture_is_refused_with_its_sentence(client, photos, name, sentence):
+    for endpoint in ("/explain", "/predict"):
+        assert sentence in refusal(client, image=photo(photos / name), api_name=endpoint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"network": "vgg"}, "There is no network 'vgg'"),
+        ({"network": ["VGG16"]}, "The network is given by its name"),
+        ({"network": "/etc/passwd.keras"}, "There is no network"),
+        ({"target": "teapto"}, "teapot"),
+        ({"target": ["teapot"]}, "The target is given as text"),
+        ({"target": {"a": 1}}, "The target is given as text"),
+        ({"layers": "block"}, "has no layer"),
+        ({"layers": [1, 2]}, "Layers are given"),
+        ({"layers": {"a": 1}}, "Layers are given"),
+        ({"layers": []}, "No layer is chosen"),
+        ({"score": "loss"}, "score"),
+        ({"score": ["logit"]}, "score"),
+    ],
+)
+def test_a_wrong_argument_is_explained(client, photos, arguments, sentence):
+    answer = refusal(client, image=photo(photos / "landscape.jpg"), **arguments)
+    assert sentence.lower() in answer.lower()
+    assert "internal" not in answer.lower()
+
+
+@pytest.mark.parametrize("top", [0, -1, 1001, 2.5, "five", [5], True])
+def test_a_wrong_count_is_explained(server, photos, top):
+    upload = httpx.post(
+        f"{server.url}/gradio_api/upload", files={"files": (photos / "landscape.jpg").open("rb")}
+    ).json()
+    answer = call(server, "predict", [{"path": upload[0], "meta": FILE}, "bundled", top])
+    assert answer.startswith("event: error")
+
+
+FILE = {"_type": "gradio.FileData"}
+
+
+def call(server, endpoint: str, arguments: list) -> str:
+    """What the server answers to a call as a stranger would make it."""
+    started = httpx.post(f"{server.url}/gradio_api/call/{endpoint}", json={"data": arguments}, timeout=30)
+    if started.status_code != 200:
+        return f"event: error {started.text}"
+    address = f"{server.url}/gradio_api/call/{endpoint}/{started.json()['event_id']}"
+    return httpx.get(address, timeout=60).text
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"path": "/etc/hostname"},
+        {"path": "/etc/hostname", "meta": FILE},
+        {"path": "app.py", "meta": FILE},
+        {"path": "http://127.0.0.1:1/a.jpg", "meta": FILE},
+        {"path": "http://127.0.0.1:1/a.jpg"},
+        {"url": "http://127.0.0.1:1/a.jpg", "meta": FILE},
+        {"url": "data:image/png;base64,iVBORw0KGgo=", "meta": FILE},
+        {"path": "data:image/png;base64,iVBORw0KGgo=", "meta": FILE},
+        "/etc/hostname",
+        ["/etc/hostname"],
+        7,
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["predict", "explain"])
+def test_no_path_of_the_server_and_no_address_can_be_read(server, endpoint, payload):
+    more = ["bundled", 5] if endpoint == "predict" else ["bundled", "", "stages", "logit"]
+    answer = call(server, endpoint, [payload, *more])
+    assert answer.startswith("event: error")
+    assert "hostname is" not in answer  # refused before it was opened
+    assert socket.gethostname() not in answer
+
+
+def test_the_photo_is_required(server):
+    assert "There is no photo" in call(server, "explain", [None, "bundled", "", "stages", "logit"])
+
+
+def test_steps_of_the_page_refuse_what_the_page_never_sends(server):
+    """Private events have no name, but they can be called by number: with any type, and without a photo."""
+    config = httpx.get(f"{server.url}/config").json()
+    hostile = ["teapot", ["a", 3], {"path": "/etc/hostname"}, -5, 10**30, True, "../../x.keras"]
+    private = [d for d in config["dependencies"] if d["backend_fn"] and d["api_visibility"] == "private"]
+    assert len(private) >= 8
+    for dependency in private:
+        for value in hostile:
+            arguments = {"data": [value] * len(dependency["inputs"]), "fn_index": dependency["id"], "session_hash": "x"}
+            answer = httpx.post(f"{server.url}/gradio_api/queue/join", json=arguments, timeout=30)
+            assert answer.status_code < 500
+    with httpx.stream("GET", f"{server.url}/gradio_api/queue/data?session_hash=x", timeout=60) as events:
+        messages = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
+    done = [message for message in messages if message["msg"] == "process_completed"]
+    assert done
+    assert not any("broke on our side" in json.dumps(message) for message in done)
+
+
+def test_callers_at_once_get_their_own_answers(server, photos):
+    from gradio_client import Client
+
+    def ask(name: str) -> tuple[str, list[float], list]:
+        summary, _, _ = Client(server.url, verbose=False).predict(image=photo(photos / name), api_name="/explain")
+        return name, summary["maps"][0]["cell"], summary["predictions"]
+
+    names = ["landscape.jpg", "turned.jpg", "moving.gif"] * 3
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, names))
+    assert [name for name, _, _ in answers] == names
+    by_name = {name: (cell, predictions) for name, cell, predictions in answers[:3]}
+    assert len({tuple(cell) for cell, _ in by_name.values()}) == 3
+    assert all(by_name[name] == (cell, predictions) for name, cell, predictions in answers)
+
+
+# --- the command ---
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "app.py", *arguments]
+    settings = {**os.environ, **environment}
+    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=120)
+
+
+def test_help_reads_well():
+    answer = run("--help")
+    assert answer.returncode == 0
+    for word in ("--network", "--host", "--port", "GRADCAM_NETWORK", "GRADIO_SERVER_PORT", "VGG16"):
+        assert word in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (["--network", "vgg"], {}, "There is no network 'vgg'"),
+        ([], {"GRADCAM_NETWORK": "vgg"}, "There is no network 'vgg'"),
+        (["--network", "nowhere.keras"], {}, "nowhere.keras"),
+        (["--network", "old.h5"], {}, ".keras"),
+        (["--network", "VGG16", "--labels", "names.txt"], {}, "--labels goes with a .keras file"),
+    ],
+)
+def test_a_wrong_network_is_one_line(arguments, environment, sentence):
+    answer = run(*arguments, **environment)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+    assert answer.stdout == ""
+
+
+def test_a_port_in_use_is_one_line(server):
+    answer = run("--port", server.url.rpartition(":")[2])
+    assert answer.returncode == 1
+    assert "--port" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_the_server_said_where_it_is_and_nothing_broke(server):
+    """Last: after all that was sent to it above."""
+    lines = server.log.read_text()
+    assert f"Grad-CAM Explorer is at {server.url}" in lines
+    assert "Internal error" not in lines

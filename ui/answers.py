@@ -1,0 +1,96 @@
+"""What the page and the HTTP API answer: an `Explanation` as typed values that fit into JSON."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.data_classes import GradioModel, JsonData
+from pydantic import Field, TypeAdapter
+
+from gradcam_core import Explanation, HeatMap
+
+if TYPE_CHECKING:
+    from gradcam_core import Prediction  # its module imports TensorFlow, and the page must stand before that
+
+
+class Guess(GradioModel):
+    """One class and its probability for the photo."""
+
+    index: int = Field(description="of the class in the network's output")
+    name: str
+    wordnet_id: str | None = None
+    probability: float = Field(ge=0, le=1)
+
+
+class MapSummary(GradioModel):
+    """What there is to say about one layer's heat map."""
+
+    layer: str
+    kind: str = Field(description="conv, activation, merge, pool or block")
+    stage: int = Field(description="1 for the highest resolution")
+    shape: list[int] = Field(description="height, width, channels of the layer's output")
+    cell: list[float] = Field(description="height and width of one cell of the map, in pixels of the photo")
+    peak: float = Field(description="the strongest evidence; comparable between the maps of one answer")
+    is_empty: bool = Field(description="no positive evidence anywhere: the map is all zeros")
+
+
+class ExplanationSummary(GradioModel):
+    """An explanation without its pictures."""
+
+    network: str
+    score: str
+    target: Guess
+    predictions: list[Guess] = Field(description="the most probable classes, most probable first")
+    maps: list[MapSummary] = Field(description="from shallow to deep")
+
+
+def guesses(predictions: "Sequence[Prediction]") -> list[Guess]:
+    """Predictions as they go over the wire."""
+    return [Guess(**vars(prediction)) for prediction in predictions]
+
+
+def summarize_map(heat_map: HeatMap, photo_size: tuple[int, int]) -> MapSummary:
+    """One heat map's summary; ``photo_size`` is (height, width) in pixels."""
+    layer = heat_map.layer
+    return MapSummary(
+        layer=layer.name,
+        kind=layer.kind,
+        stage=layer.stage,
+        shape=list(layer.shape),
+        cell=[side / cells for side, cells in zip(photo_size, layer.shape, strict=False)],
+        peak=heat_map.peak,
+        is_empty=heat_map.is_empty,
+    )
+
+
+def summarize(explanation: Explanation) -> ExplanationSummary:
+    """An explanation's summary."""
+    size = explanation.photo.shape[:2]
+    return ExplanationSummary(
+        network=explanation.network,
+        score=explanation.score,
+        target=guesses([explanation.target])[0],
+        predictions=guesses(explanation.predictions),
+        maps=[summarize_map(heat_map, size) for heat_map in explanation.maps.values()],
+    )
+
+
+class TypedJSON(gr.JSON):
+    """A `gr.JSON` whose type is known, so that the API's description can name it."""
+
+    def __init__(self, kind: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self._schema = TypeAdapter(kind).json_schema()
+
+    def get_block_name(self) -> str:
+        return "json"
+
+    def get_config(self, cls: type | None = None) -> dict[str, Any]:
+        return super().get_config(gr.JSON)
+
+    def postprocess(self, value: Any) -> JsonData | None:  # noqa: ANN401
+        """The value as it is: `gr.JSON` would parse a text."""
+        return None if value is None else JsonData(root=value)
+
+    def api_info(self) -> dict[str, Any]:
+        return self._schema

@@ -1,0 +1,95 @@
+"""What can be chosen on the page: networks, classes and layers, with the words that describe them."""
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+import gradcam_core as gc
+from gradcam_core import zoo
+
+PRESETS = {"stages": "One per stage", "last": "Last", "all": "All", "choose": "Choose"}
+LAYER_COLUMNS = ("stage", "layer (★ one per stage)", "kind", "output (h × w × c)", "parameters", "cell, input pixels")
+
+
+class Networks:
+    """The networks that the page offers: those of the zoo, and the file it was started with, if any."""
+
+    def __init__(self, start: str = "bundled", started: "gc.Classifier | None" = None) -> None:
+        self.start = started.name if started else zoo.find(start).name
+        self._started = started
+
+    def load(self, name: object, progress: gr.Progress | None = None) -> "gc.Classifier":
+        """A network by the name that the page shows; never a path, whoever asks.
+
+        Raises:
+            NetworkError: there is none of that name, or its weights cannot be had.
+        """
+        if self._started and name == self._started.name:
+            return self._started
+        if not isinstance(name, str):
+            raise gc.NetworkError("The network is given by its name, as text.")
+        entry = zoo.find(name)
+
+        def report(stage: str, done: float, total: float) -> None:
+            if progress is not None and stage == "download":
+                progress((round(done / 1e6), round(total / 1e6)), desc=f"Fetching {entry.name}", unit="MB")
+            elif progress is not None:
+                progress(0, desc=f"Loading {entry.name}")
+
+        return zoo.load(entry.name, progress=report)
+
+    def choices(self) -> list[tuple[str, str]]:
+        """(what is shown, name) of each network, the one of the start first."""
+        named = [(_network_label(entry), name) for name, entry in gc.NETWORKS.items()]
+        if self._started:
+            named.insert(0, (f"{self._started.name} · from a file", self._started.name))
+        return named
+
+
+def _network_label(entry: zoo.Entry) -> str:
+    if entry.name == "bundled":
+        return "bundled · built in"
+    size = f"{entry.megabytes} MB"
+    return f"{entry.name} · {size} here" if zoo.weights_here(entry.name) else f"{entry.name} · fetch {size}"
+
+
+def network_note(network: "gc.Classifier") -> str:
+    """One line under the network: what it knows, and where to find more."""
+    if network.name == "bundled":
+        vgg, mobile = gc.NETWORKS["VGG16"], gc.NETWORKS["MobileNetV2"]
+        return (
+            f"The built-in network knows only {len(network.labels)} everyday classes. For all 1000 of ImageNet, choose "
+            f"{vgg.name} ({vgg.megabytes} MB) or {mobile.name} ({mobile.megabytes} MB); it is fetched once."
+        )
+    return f"{len(network.labels)} classes, {network.parameters / 1e6:.1f} million parameters."
+
+
+def class_choices(network: "gc.Classifier", predictions: Sequence["gc.Prediction"] = ()) -> list[tuple[str, int]]:
+    """(what is shown, index) of every class, the most probable first."""
+    top = {prediction.index: prediction.probability for prediction in predictions}
+    names = {label.index: label.name.replace("_", " ") for label in network.labels}
+    likely = [(f"{names[index]} · {probability:.1%}", index) for index, probability in top.items()]
+    others = sorted(
+        ((name, index) for index, name in names.items() if index not in top), key=lambda choice: choice[0].casefold()
+    )
+    return likely + others
+
+
+def layer_choices(network: "gc.Classifier") -> list[tuple[str, str]]:
+    """(what is shown, name) of every layer that can be explained, in network order."""
+    return [(f"{layer.name} · {layer.kind}", layer.name) for layer in network.layers]
+
+
+def layer_rows(network: "gc.Classifier") -> list[list[str]]:
+    """The rows under LAYER_COLUMNS: what ``model.summary()`` shows, for what can be explained."""
+    return [
+        [
+            str(layer.stage),
+            layer.name + (" ★" if layer.preset else ""),
+            layer.kind,
+            " × ".join(map(str, layer.shape)),
+            f"{layer.parameters:,}",
+            " × ".join(f"{side:.4g}" for side in layer.cell),
+        ]
+        for layer in network.layers
+    ]

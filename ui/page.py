@@ -1,0 +1,163 @@
+"""The page's layout, and which step answers which event."""
+
+import gradio as gr
+from gradio.media import get_image
+
+from . import api
+from .choices import LAYER_COLUMNS, PRESETS, Networks
+from .layer_grid import LayerGrid
+from .photo_input import PhotoInput
+from .visit import Shown, Steps
+
+NAME = "Grad-CAM Explorer"
+LEAD = "See which parts of a photo each stage of a network used to recognise what is in it."
+EXAMPLES = ("lion.jpg", "cheetah.jpg", "tower.jpg")  # they lie in Gradio's own package
+KEPT = (900, 3600)  # seconds: how often visitors' files are looked through, and how old they may get
+ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, up to 20 MB"
+
+METHOD = """
+**Grad-CAM** asks two things of every channel of a layer: *where is it active?* and *does the score of the class rise
+when it is?* The activations are weighted by the mean gradient of the score and summed, and what is negative is dropped
+(Selvaraju et al., ICCV 2017). The score is the logit: a probability near 1 has no gradient left to follow.
+
+- **Shallow layers** have many small cells and see edges and textures. **Deep layers** have few large ones and see parts
+  and objects: theirs are the maps that say where the *class* is. Each card tells how much of the photo a cell covers.
+- **Peak** is a map's strongest evidence. With the scale *each map* every map is painted up to its own peak, so a layer
+  with next to no evidence looks as hot as the last. With *shared* all maps are painted on one scale.
+- **No evidence** means that nothing in the layer raises the score of the class. The map is zero everywhere then; it is
+  not stretched into something that looks like an answer.
+- A map shows what the network used. It does not show that the network is right.
+"""
+
+THEME = gr.themes.Default(
+    primary_hue=gr.themes.colors.indigo,
+    secondary_hue=gr.themes.colors.indigo,
+    neutral_hue=gr.themes.colors.slate,
+    radius_size=gr.themes.sizes.radius_md,
+    font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
+    font_mono=("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"),
+).set(
+    body_background_fill="*neutral_50",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+    block_label_text_color="*neutral_700",
+    block_label_text_color_dark="*neutral_200",
+    block_title_text_color="*neutral_700",
+    block_title_text_color_dark="*neutral_200",
+    block_shadow="none",
+    input_placeholder_color="*neutral_500",
+    input_placeholder_color_dark="*neutral_400",
+    color_accent="*primary_600",
+)
+
+CSS = """
+.gradio-container { overflow: clip !important; } /* "hidden" would keep the toolbar from sticking */
+.gradio-container .main.fillable { max-width: 1560px !important; padding-top: 20px !important; }
+#head .html-container, #grid .html-container { padding: 0; }
+#head .html-container > div > div { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 14px; }
+#head h1 { margin: 0; font-size: 22px; font-weight: 650; line-height: 1.25; }
+#head p { margin: 0; color: var(--body-text-color-subdued); }
+#side { flex: 0 0 300px; max-width: 300px; }
+#examples .gallery { display: grid; grid-template-columns: repeat(3, 1fr); }
+#examples .gallery-item, #examples .gallery-item :is(span, .container, img) { display: block; width: 100% !important;
+  max-width: none; height: 62px; max-height: none; object-fit: cover; }
+#grid .wrap { animation: gx-late .25s .35s both; } /* most answers come sooner */
+#grid .wrap .error { display: none; } /* the toast has said it, and what is shown is still right */
+@keyframes gx-late { from { opacity: 0 } }
+@media (max-width: 720px) {
+  .gradio-container .main.fillable { padding: 12px 14px !important; }
+  #side { flex: 1 1 100%; max-width: none; }
+}
+@media (prefers-reduced-motion: reduce) { #grid .wrap { animation-duration: 1ms; } }
+"""
+
+# Gradio's gallery of examples is a row of buttons without names.
+NAME_EXAMPLES = (
+    "() => document.querySelectorAll('#examples button.gallery-item').forEach((button, i) =>"
+    f" button.setAttribute('aria-label', 'Example photo: ' + {[name.split('.')[0] for name in EXAMPLES]}[i]))"
+)
+
+
+def build(networks: Networks) -> gr.Blocks:
+    """The page over these networks, ready for ``launch``."""
+    steps = Steps(networks)
+    with gr.Blocks(title=NAME, delete_cache=KEPT, analytics_enabled=False) as page:
+        shown = gr.State(Shown(networks.start))
+        gr.HTML(f"<div><h1>{NAME}</h1><p>{LEAD}</p></div>", elem_id="head", apply_default_css=False)
+        with gr.Row(equal_height=False):
+            with gr.Column(elem_id="side", min_width=280):
+                photo = PhotoInput(
+                    label="Photo",
+                    sources=["upload", "clipboard", "webcam"],
+                    height=230,
+                    buttons=[],
+                    placeholder="Drop a photo here\nor click to choose one",
+                    elem_id="photo",
+                )
+                gr.Examples(
+                    [[get_image(name)] for name in EXAMPLES],
+                    inputs=[photo],
+                    label="Or an example",
+                    cache_examples=False,
+                    api_visibility="private",
+                    elem_id="examples",
+                )
+                network = gr.Dropdown(
+                    networks.choices(), value=networks.start, label="Network", elem_id="network", info=" "
+                )
+                target = gr.Dropdown(
+                    [], label="Class", elem_id="class", interactive=True, info="What the maps show evidence for"
+                )
+                preset = gr.Radio(
+                    [(text, name) for name, text in PRESETS.items()], value="stages", label="Layers", elem_id="layers"
+                )
+                chosen = gr.Dropdown(
+                    [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
+                )
+            with gr.Column(scale=1, min_width=300):
+                grid = LayerGrid(elem_id="grid", label="Explanation")
+        with gr.Accordion("The layers of this network", open=False, elem_id="table"):
+            table = gr.Dataframe(
+                headers=list(LAYER_COLUMNS),
+                interactive=False,
+                label="Layers that can be explained",
+                max_height=420,
+            )
+        with gr.Accordion("What the method does", open=False, elem_id="method"):
+            gr.Markdown(METHOD)
+
+        private = {"api_visibility": "private", "trigger_mode": "always_last"}
+        computes = {**private, "concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
+        loads = {**private, "concurrency_limit": 2, "concurrency_id": "load", "show_progress_on": [grid]}
+
+        page.load(steps.open, [shown], [shown, network, target, chosen, table], **loads)
+        page.load(None, js=NAME_EXAMPLES)
+        photo.change(steps.photo, [photo, shown], [shown, target, grid], **computes).failure(
+            steps.put_back, [shown], [shown, photo, target, grid], **computes
+        )
+        photo.clear(steps.clear, [shown], [shown, target, grid], **computes)
+        fetched = network.input(steps.fetch, [network], **loads)
+        changed = fetched.success(
+            steps.network, [network, shown], [shown, network, target, chosen, table, preset, grid], **computes
+        )
+        for step in (fetched, changed):
+            step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
+        target.input(steps.target, [target, shown], [shown, target, grid], **computes)
+        grid.select(steps.guess, [shown], [shown, target, grid], **computes)
+        preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes)
+        chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes)
+        api.add(networks)
+    return page.queue(max_size=64)
+
+
+LAUNCH = {
+    "theme": THEME,
+    "css": CSS,
+    "max_file_size": "20mb",
+    "footer_links": ["api", "gradio"],
+    "run_history": False,
+    "enable_monitoring": False,
+    "quiet": True,
+}

@@ -1,0 +1,59 @@
+"""`PhotoInput`: a `gr.Image` that hands over the path of a file the visitor has uploaded, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData
+from gradio_client.utils import is_http_url_like
+
+TITLE = "This picture cannot be used"
+
+
+class PhotoInput(gr.Image):
+    """A photo by drop, click, paste or webcam, as the path of the uploaded file.
+
+    `gr.Image` opens whatever path the caller sends when the payload has no "meta", fetches web addresses, and decodes
+    before any limit is checked (and GIF, 16-bit and transparent pictures wrongly). This takes only files inside
+    Gradio's upload folder and decodes nothing: that is `gradcam_core.read_image`'s work.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(type="filepath", **kwargs)
+
+    def get_block_name(self) -> str:
+        return "image"  # the browser's side is Gradio's own
+
+    def get_config(self, cls: type | None = None) -> dict[str, Any]:
+        return super().get_config(gr.Image)  # the names of the props come from the signature of __init__
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of the uploaded file; None where there is no photo.
+
+        Raises:
+            gr.Error: the payload is not an uploaded file, or that file is gone.
+        """
+        if payload is None:
+            return None
+        path = Path(payload.path).resolve() if payload.path else None
+        if path is None or not path.is_relative_to(Path(self.GRADIO_CACHE).resolve()):
+            raise _refusal("Upload the picture as a file.")
+        if not path.is_file():
+            raise _refusal("The uploaded file is no longer here. Choose the picture again.")
+        return str(path)
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """Keep Gradio from fetching a web address on the visitor's behalf."""
+        if url_or_file_path and is_http_url_like(str(url_or_file_path)):
+            raise _refusal("Web addresses are not fetched. Save the picture and upload the file.")
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def example_payload(self) -> dict[str, Any]:
+        return {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
+
+    def example_value(self) -> str:
+        return "photo.jpg"
+
+
+def _refusal(sentence: str) -> gr.Error:
+    return gr.Error(sentence, title=TITLE, print_exception=False)
