@@ -5,6 +5,8 @@ import mimetypes
 import re
 from pathlib import Path
 
+import numpy as np
+
 CARDS = ".gx-card"
 PHOTO = "#photo [aria-label*='upload' i]"
 TOAST = "[data-testid=toast-text]"
@@ -13,12 +15,13 @@ TOAST = "[data-testid=toast-text]"
 class Visitor:
     """A page in a browser, and what it asked for and complained about meanwhile."""
 
-    def __init__(self, browser, url: str, width: int = 1280, height: int = 800, scheme: str = "light"):
+    def __init__(self, context, url: str, width: int = 1280, height: int = 800, scheme: str = "light"):
         self.url = url
         self.requests: list[str] = []
         self.complaints: list[str] = []
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.page = self.context.new_page()
+        self.page = context.new_page()
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(color_scheme=scheme)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
@@ -80,13 +83,19 @@ class Visitor:
         self.page.locator(f"{dropdown} [role=option]").first.wait_for()
         field.press("Enter")
 
-    def colors(self, card: int = -1) -> list[int]:
-        """All pixels of a card's canvas, red green blue alpha in turn."""
-        return self.page.evaluate(
-            """(i) => { const canvas = [...document.querySelectorAll('.gx-card canvas')].at(i);
-                return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data] }""",
+    def colors(self, card: int = -1) -> np.ndarray:
+        """The pixels of a card's canvas: uint8 (height, width, 4), RGBA."""
+        width, height, content = self.page.evaluate(
+            """(i) => {
+                const { width, height } = [...document.querySelectorAll('.gx-card canvas')].at(i);
+                const context = [...document.querySelectorAll('.gx-card canvas')].at(i).getContext('2d');
+                let text = '';
+                for (const byte of context.getImageData(0, 0, width, height).data) text += String.fromCharCode(byte);
+                return [width, height, btoa(text)];
+            }""",
             card,
         )
+        return np.frombuffer(base64.b64decode(content), np.uint8).reshape(height, width, 4)
 
     def opacity(self) -> float:
         return float(self.page.evaluate("getComputedStyle(document.querySelector('.gx-card canvas')).opacity"))

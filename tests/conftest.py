@@ -120,8 +120,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def chromium_browser() -> Iterator["object"]:
-    """Chromium, driven by playwright."""
+def browser_context() -> Iterator["object"]:
+    """Chromium, driven by playwright. One context for all pages, which share what they have loaded."""
     executable = chromium.find()
     if not executable:
         pytest.skip("needs Chromium: install it, or set CHROMIUM to its path")
@@ -129,5 +129,5 @@ def chromium_browser() -> Iterator["object"]:
     with playwright.sync_playwright() as driver:
         options = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
         browser = driver.chromium.launch(executable_path=executable, headless=True, args=options)
-        yield browser
+        yield browser.new_context()
         browser.close()

@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def visitor(chromium_browser, server):
-    visitor = Visitor(chromium_browser, server.url)
+def visitor(browser_context, server):
+    visitor = Visitor(browser_context, server.url)
     yield visitor
-    visitor.context.close()
+    visitor.page.close()
     assert visitor.complaints == []
     assert {urlsplit(url).netloc for url in visitor.requests if url.startswith("http")} == {urlsplit(server.url).netloc}
 
@@ -168,9 +168,8 @@ def test_every_colour_map_repaints_and_asks_the_server_nothing(visitor, photos, 
     before = len(visitor.requests)
     for name in COLORMAPS:
         visitor.page.locator(".gx-colormaps label", has_text=name).click()
-        pixels = np.array(visitor.colors()).reshape(-1, 4)
         table = {tuple(color) for color in lookup_table(name).tolist()}
-        painted = {tuple(color) for color in pixels[:, :3].tolist()}
+        painted = {tuple(color) for color in np.unique(visitor.colors()[..., :3].reshape(-1, 3), axis=0).tolist()}
         assert painted <= table, name
         assert tuple(lookup_table(name)[0].tolist()) in painted, name
         assert len(painted) > 20, name
@@ -183,7 +182,7 @@ def test_the_shared_scale_dims_all_but_the_highest_peak(visitor, photos):
     before = len(visitor.requests)
 
     def brightest() -> list[int]:
-        return [max(visitor.colors(card)[::4]) for card in range(visitor.page.locator(CARDS).count())]
+        return [int(visitor.colors(card)[..., 0].max()) for card in range(visitor.page.locator(CARDS).count())]
 
     peaks = [float(text) for text in visitor.page.locator(f"{CARDS} .gx-facts dd:nth-of-type(3)").all_inner_texts()]
     alone = brightest()
@@ -200,10 +199,8 @@ def test_the_browser_resizes_a_map_as_the_engine_does(visitor, photos):
 
     visitor.explain(photos / "landscape.jpg")
     visitor.page.locator(".gx-colormaps label", has_text="grey").click()
-    width, height = visitor.page.evaluate(
-        "[...document.querySelectorAll('.gx-card canvas')].map((canvas) => [canvas.width, canvas.height]).at(-1)"
-    )
-    painted = np.array(visitor.colors(), np.float32).reshape(height, width, 4)[..., 0]
+    painted = visitor.colors()[..., 0].astype(np.float32)
+    height, width = painted.shape
     result = gc.explain(gc.load("bundled"), photos / "landscape.jpg")
     expected = 255 * resize_heat(list(result.maps.values())[-1].heat, width, height)
     assert np.abs(painted - expected).max() <= 1.5
@@ -221,7 +218,7 @@ def test_a_click_on_a_bar_explains_that_class(visitor, photos):
     visitor.wait_for_title(name)
     assert second.get_attribute("aria-pressed") == "true"
     assert visitor.page.locator("#class input").input_value().startswith(f"{name} · ")
-    assert visitor.colors() != before
+    assert (visitor.colors() != before).any()
 
 
 def test_any_class_can_be_searched_and_explained(visitor, photos):
@@ -337,8 +334,8 @@ def test_all_cards_as_one_picture_and_the_raw_maps(visitor, photos, stages):
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), [(390, 844, "dark"), (1280, 800, "light"), (320, 600, "light")])
-def test_nothing_scrolls_sideways(chromium_browser, server, photos, width, height, scheme):
-    visitor = Visitor(chromium_browser, server.url, width, height, scheme)
+def test_nothing_scrolls_sideways(browser_context, server, photos, width, height, scheme):
+    visitor = Visitor(browser_context, server.url, width, height, scheme)
     overhang = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert visitor.page.evaluate(overhang) == 0
     visitor.explain(photos / "landscape.jpg")
@@ -348,7 +345,7 @@ def test_nothing_scrolls_sideways(chromium_browser, server, photos, width, heigh
     assert visitor.page.evaluate(overhang) == 0
     assert visitor.page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
     assert visitor.complaints == []
-    visitor.context.close()
+    visitor.page.close()
 
 
 def test_the_toolbar_stays_in_sight(visitor, photos):
@@ -359,8 +356,8 @@ def test_the_toolbar_stays_in_sight(visitor, photos):
     assert box["y"] == pytest.approx(0, abs=2)
 
 
-def test_two_visitors_do_not_see_each_other(chromium_browser, server, photos):
-    first, second = (Visitor(chromium_browser, server.url) for _ in range(2))
+def test_two_visitors_do_not_see_each_other(browser_context, server, photos):
+    first, second = (Visitor(browser_context, server.url) for _ in range(2))
     first.explain(photos / "landscape.jpg")
     second.explain(photos / "turned.jpg")
     first.choose("#class", "teapot")
@@ -369,7 +366,7 @@ def test_two_visitors_do_not_see_each_other(chromium_browser, server, photos):
     assert (first.page.evaluate(natural), second.page.evaluate(natural)) == (640, 480)
     assert second.title() != "Evidence for teapot"
     for visitor in (first, second):
-        visitor.context.close()
+        visitor.page.close()
 
 
 # --- the HTTP API ---
