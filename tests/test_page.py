@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from browser import CARDS, Visitor
+from browser import CARDS, PHOTO, Visitor
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,6 +114,42 @@ def test_a_bad_file_is_explained_and_nothing_is_lost(visitor, photos, name, sent
     visitor.wait_for_title("teapot")
     assert visitor.page.locator("#class input").input_value() == "teapot"
     visitor.explain(photos / "turned.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "sentence"),
+    [("notes.md", 40, "is text, not a photo"), ("scan.pdf", 4000, "PDF"), ("big.png", 21 * 2**20, "20 MB")],
+)
+def test_what_gradio_alone_would_refuse_takes_nothing_away(visitor, photos, tmp_path, name, size, sentence):
+    content = b"%PDF-1.7\n" if name.endswith("pdf") else b"# Notes\n"
+    (tmp_path / name).write_bytes(content.ljust(size, b"-"))
+    visitor.explain(photos / "landscape.jpg")
+    before = visitor.layers()
+    preview = visitor.page.locator("#photo img").get_attribute("src")
+    visitor.drop(tmp_path / name)
+    assert sentence in visitor.wait_for_toast(name)
+    visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
+    visitor.page.wait_for_selector(".gx-card")
+    assert visitor.layers() == before
+
+
+def test_a_dropped_text_is_met_with_a_sentence(visitor):
+    visitor.page.evaluate(
+        """(selector) => {
+            const transfer = new DataTransfer();
+            transfer.setData('text', 'https://example.org/photo.jpg');
+            const drop = new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: transfer });
+            document.querySelector(selector).dispatchEvent(drop);
+        }""",
+        PHOTO,
+    )
+    visitor.wait_for_toast("is text, not a photo")
+
+
+def test_a_photo_without_a_type_is_explained(visitor, photos, tmp_path, stages):
+    (tmp_path / "photo").write_bytes((photos / "landscape.jpg").read_bytes())
+    visitor.explain(tmp_path / "photo")
+    assert len(visitor.layers()) == len(stages)
 
 
 def test_a_bad_file_on_an_empty_page_leaves_it_empty(visitor, photos, stages):

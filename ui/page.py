@@ -3,9 +3,11 @@
 import gradio as gr
 from gradio.media import get_image
 
+from gradcam_core.image import MAX_BYTES
+
 from . import api
 from .choices import LAYER_COLUMNS, PRESETS, Networks
-from .layer_grid import LayerGrid
+from .layer_grid import ASSETS, LayerGrid
 from .photo_input import PhotoInput
 from .visit import Shown, Steps
 
@@ -79,6 +81,8 @@ NAME_EXAMPLES = (
     f" button.setAttribute('aria-label', 'Example photo: ' + {[name.split('.')[0] for name in EXAMPLES]}[i]))"
 )
 
+TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
+
 
 def build(networks: Networks) -> gr.Blocks:
     """The page over these networks, ready for ``launch``."""
@@ -134,6 +138,7 @@ def build(networks: Networks) -> gr.Blocks:
 
         page.load(steps.open, [shown], [shown, network, target, chosen, table], **loads)
         page.load(None, js=NAME_EXAMPLES)
+        page.load(None, js=f"() => ({TAKE_ANY_FILE})({MAX_BYTES})")
         photo.change(steps.photo, [photo, shown], [shown, target, grid], **computes).failure(
             steps.put_back, [shown], [shown, photo, target, grid], **computes
         )
@@ -155,7 +160,7 @@ def build(networks: Networks) -> gr.Blocks:
 LAUNCH = {
     "theme": THEME,
     "css": CSS,
-    "max_file_size": "20mb",
+    "max_file_size": MAX_BYTES + 1,  # one more than read_image takes, so that its sentence is the one that is read
     "footer_links": ["api", "gradio"],
     "run_history": False,
     "enable_monitoring": False,
