@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,25 +84,23 @@ class Server:
     log: Path
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """``python app.py`` with the built-in network, no weights of others, and no way to fetch them."""
+@contextmanager
+def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Server]:
+    """``python app.py`` in a process of its own, with no weights of others and no way to fetch them."""
     import httpx
 
     port = free_port()
-    folder = tmp_path_factory.mktemp("server")
     log = folder / "log.txt"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GRADIO_", "GRADCAM_"))}
-    environment |= {
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("GRADIO_", "GRADCAM_"))}
+    own |= {
         "GRADIO_TEMP_DIR": str(folder / "cache"),
         "KERAS_HOME": str(folder / "keras"),
         "GRADCAM_WEIGHTS_URL": f"http://127.0.0.1:{free_port()}",
         "PYTHONUNBUFFERED": "1",
     }
+    command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
     with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=environment, stdout=out, stderr=out
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=own | environment, stdout=out, stderr=out)
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + START_SECONDS
@@ -117,6 +116,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The page as it starts by itself, with the built-in network."""
+    with serve(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from browser import CARDS, PHOTO, Visitor
+from conftest import serve
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -622,6 +623,30 @@ def test_a_wrong_network_is_one_line(arguments, environment, sentence):
     assert sentence in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
     assert answer.stdout == ""
+
+
+def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
+    from gradio_client import Client, handle_file
+    from networks import colour_network
+
+    colour_network().model.save(tmp_path / "colours.keras")
+    (tmp_path / "names.txt").write_text("red\nblue\n")
+    arguments = ("--network", tmp_path / "colours.keras", "--labels", tmp_path / "names.txt")
+    with serve(tmp_path, *arguments) as server:
+        client = Client(server.url, verbose=False, download_files=str(tmp_path / "answers"))
+        answer, *_ = client.predict(image=handle_file(photos / "landscape.jpg"), target="blue", api_name="/explain")
+    assert answer["target"]["name"] == "blue"
+    assert [entry["layer"] for entry in answer["maps"]] == ["conv"]
+
+
+def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(browser_context, photos, tmp_path, stages):
+    with serve(tmp_path, GRADCAM_NETWORK="VGG16") as server:
+        visitor = Visitor(browser_context, server.url)
+        assert "VGG16 (553 MB)" in visitor.wait_for_toast("The built-in network is used for now")
+        visitor.explain(photos / "landscape.jpg")
+        assert visitor.layers() == [layer.name for layer in stages]
+        visitor.page.close()
+    assert visitor.complaints == []
 
 
 def test_a_port_in_use_is_one_line(server):
