@@ -216,7 +216,7 @@ def _each(photos: Sequence[str], one: Callable[[str], None], done: str) -> int:
             failed += 1
             _complain(f"{photo}: {error}")
     if len(photos) > 1:
-        print(f"{len(photos) - failed} photos {done}, {failed} failed.")
+        print(f"{len(photos) - failed} of {len(photos)} photos {done}, {failed} failed.")
     return 1 if failed else 0
 
 
@@ -234,7 +234,8 @@ def _folders(photos: Sequence[str], out: Path) -> dict[str, Path]:
 
 
 def _percent(prediction: "Prediction") -> str:
-    return f"{prediction.name} {prediction.probability:.1%}"
+    probability = prediction.probability
+    return f"{prediction.name} {'<0.1%' if probability < 0.001 else format(probability, '.1%')}"
 
 
 def _complain(sentence: str) -> None:

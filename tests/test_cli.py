@@ -67,7 +67,7 @@ def test_photos_are_explained_and_one_bad_file_does_not_stop_the_rest(tmp_path, 
     assert len(errors) == 1
     assert "bad.jpg" in errors[0]
     assert "empty" in errors[0]
-    assert answer.stdout.splitlines()[-1] == "2 photos explained, 1 failed."
+    assert answer.stdout.splitlines()[-1] == "2 of 3 photos explained, 1 failed."
     for folder in ("photo", "photo-2"):
         manifest = json.loads((tmp_path / "out" / folder / "manifest.json").read_text())
         assert manifest["target"]["name"] == "goldfish"
