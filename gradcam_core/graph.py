@@ -59,7 +59,7 @@ def run(model: keras.Model, batch: tf.Tensor, visit: Visit = lambda *_: None) ->
             kwargs["training"] = False
         return _logits(operation, args, kwargs) if is_head else operation(*args, **kwargs)
 
-    logits = _walk(model, batch, apply, visit)
+    (logits,) = keras.tree.flatten(_walk(model, batch, apply, visit))  # an output may have a name: {"species": ...}
     return tf.cast(tf.reshape(logits, (tf.shape(logits)[0], -1)), tf.float32)
 
 

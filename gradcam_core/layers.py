@@ -165,7 +165,7 @@ def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tu
 
     Read from the strides where there are some: an unpadded 3x3 convolution shrinks 5 cells to 3 without a stride.
     """
-    if len(before) != 4 or len(after) != 4 or not before[1] or not after[1]:
+    if len(before) != 4 or len(after) != 4 or not before[1] or not after[1] or _only_cuts_or_pads(operation):
         return 1.0
     if kind in ("conv", "pool") and not isinstance(operation, keras.layers.Conv2DTranspose):
         strides = getattr(operation, "strides", 1)
@@ -174,6 +174,12 @@ def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tu
     if ratio >= 1.5:
         return float(round(ratio))
     return 1 / round(1 / ratio) if ratio <= 1 / 1.5 else 1.0
+
+
+def _only_cuts_or_pads(operation: keras.Operation) -> bool:
+    return isinstance(operation, keras.layers.ZeroPadding2D | keras.layers.Cropping2D) or (
+        type(operation).__name__ == "Pad"  # keras.ops.pad
+    )
 
 
 def _preset(tensors: list[_Tensor], stride: float) -> str:

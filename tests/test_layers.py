@@ -168,6 +168,23 @@ def test_an_unpadded_convolution_does_not_begin_a_stage():
     assert [layer.name for layer in select(Classifier("unpadded", model))] == ["conv0", "conv3"]  # 12, then 6 -> 4 -> 2
 
 
+def test_padding_is_no_stride():
+    layers = [keras.layers.Conv2D(2, 3, 2, padding="same", activation="relu", name="half")]
+    layers += [
+        keras.layers.ZeroPadding2D(((1, 2), (1, 2))),
+        keras.layers.Conv2D(2, 5, 2, activation="relu", name="quarter"),
+    ]
+    model = keras.Sequential([keras.Input((12, 12, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
+    stages = select(Classifier("padded", model))
+    assert [(layer.name, layer.shape[0], layer.stage) for layer in stages] == [("half", 6, 1), ("quarter", 3, 2)]
+
+
+def test_a_named_output_is_read_like_any_other():
+    plain = cam_network(activation="softmax")
+    named = Classifier("named", keras.Model(plain.model.input, {"species": plain.model.output}))
+    assert named.predict(noise(12)) == plain.predict(noise(12))
+
+
 def test_a_layer_used_twice_is_listed_twice():
     inputs = keras.Input((8, 8, 3))
     shared = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="shared")
