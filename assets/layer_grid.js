@@ -154,25 +154,92 @@ const saveButton = (map) => {
 
 // --- enlarged ---
 
-const enlarge = (map, opener) => {
+// A cell of the map: under the pointer, or moved by the arrow keys from the hottest one.
+const cellReader = (map, picture, readout) => {
+  const [rows, columns] = map.shape;
+  const frame = make('span', 'gx-cell');
+  frame.hidden = true;
+  picture.append(frame);
+  const inside = (at, count) => Math.min(Math.max(at, 0), count - 1);
+  let cell = null;
+  const read = (row, column) => {
+    cell = [inside(row, rows), inside(column, columns)];
+    const share = map.heatBytes[cell[0] * columns + cell[1]] / 255;
+    Object.assign(frame.style, {
+      top: `${100 * cell[0] / rows}%`, left: `${100 * cell[1] / columns}%`,
+      height: `${100 / rows}%`, width: `${100 / columns}%`,
+    });
+    frame.hidden = false;
+    readout.textContent = `Row ${cell[0] + 1} of ${rows}, column ${cell[1] + 1} of ${columns}: ` +
+      `${Math.round(100 * share)} % of the peak, evidence ${number(share * map.peak)}`;
+  };
+  picture.addEventListener('pointermove', ({ clientX, clientY }) => {
+    const { left, top, width, height } = picture.getBoundingClientRect();
+    read(Math.floor((clientY - top) / height * rows), Math.floor((clientX - left) / width * columns));
+  });
+  return (down, right) => {
+    if (cell) return read(cell[0] + down, cell[1] + right);
+    const hottest = map.heatBytes.indexOf(map.heatBytes.reduce((high, level) => Math.max(high, level), 0));
+    return read(Math.floor(hottest / columns), hottest % columns);
+  };
+};
+
+const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const PAGES = { PageUp: -1, PageDown: 1 };
+
+const headButton = (className, text, label, act) => {
+  const button = make('button', className, text);
+  button.type = 'button';
+  button.title = label;
+  button.setAttribute('aria-label', label);
+  button.addEventListener('click', act);
+  return button;
+};
+
+const enlarge = (first, opener) => {
   const dialog = make('dialog', 'gx-dialog');
-  dialog.setAttribute('aria-label', `Layer ${map.layer}`);
-  const { picture, canvas } = stack(map, answer.photo.naturalWidth);
-  canvas.map = map;
-  paint(canvas, map);
-  const close = make('button', 'gx-close', '×');
-  close.type = 'button';
-  close.setAttribute('aria-label', 'Close');
-  const head = make('div', 'gx-card-head');
-  const title = make('h2');
-  title.append(make('span', 'gx-stage', `stage ${map.stage} `), make('code', 'gx-name', map.layer));
-  head.append(title, saveButton(map), close);
-  dialog.append(head, picture, facts(map));
-  if (map.is_empty) dialog.append(make('p', 'gx-why', whyEmpty()));
-  close.addEventListener('click', () => dialog.close());
-  picture.addEventListener('click', () => dialog.close());
+  let map, moveCell;
+  const fill = (next) => {
+    map = next;
+    dialog.setAttribute('aria-label', `Layer ${map.layer}`);
+    const { picture, canvas } = stack(map, answer.photo.naturalWidth);
+    canvas.map = map;
+    paint(canvas, map);
+    const title = make('h2');
+    title.append(make('span', 'gx-stage', `stage ${map.stage} `), make('code', 'gx-name', map.layer));
+    const head = make('div', 'gx-card-head');
+    const earlier = headButton('gx-step', '‹', 'Previous layer (Page Up)', () => turn(-1));
+    const later = headButton('gx-step', '›', 'Next layer (Page Down)', () => turn(1));
+    earlier.disabled = map === answer.maps[0];
+    later.disabled = map === answer.maps.at(-1);
+    head.append(title, earlier, later, saveButton(map), headButton('gx-close', '×', 'Close', () => dialog.close()));
+    const readout = make('p', 'gx-readout', 'Point at the picture, or press the arrow keys, to read a cell.');
+    readout.setAttribute('role', 'status');
+    moveCell = cellReader(map, picture, readout);
+    dialog.replaceChildren(head, picture, readout, facts(map));
+    if (map.is_empty) dialog.append(make('p', 'gx-why', whyEmpty()));
+  };
+  const turn = (by) => {
+    const next = answer.maps[answer.maps.indexOf(map) + by];
+    if (!next) return;
+    fill(next);
+    const buttons = [...dialog.querySelectorAll('.gx-step')];
+    const wanted = buttons[by > 0 ? 1 : 0];
+    (wanted.disabled ? dialog.querySelector('.gx-close') : wanted).focus({ preventScroll: true });
+  };
+  dialog.addEventListener('keydown', (event) => {
+    if (event.key in ARROWS) moveCell(...ARROWS[event.key]);
+    else if (event.key in PAGES) turn(PAGES[event.key]);
+    else return;
+    event.preventDefault();
+  });
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener('close', () => { dialog.remove(); opener.focus({ preventScroll: true }); });
+  dialog.addEventListener('close', () => {
+    dialog.remove();
+    const card = [...cardList.children].find((other) => other.map === map);
+    (card?.querySelector('.gx-open') ?? opener).focus({ preventScroll: true });
+  });
+  fill(first);
   element.append(dialog);
   // On a hosted page the frame is as tall as the whole page and the middle of the "window" may be off screen. So the
   // dialog lies over its card, and inside the window where that is smaller than the page.
@@ -180,7 +247,7 @@ const enlarge = (map, opener) => {
   const scrolled = scrollY;
   dialog.style.top = `${scrolled + card.top}px`;
   dialog.showModal();
-  close.focus({ preventScroll: true });
+  dialog.querySelector('.gx-close').focus({ preventScroll: true });
   const middle = card.top + card.height / 2 - dialog.offsetHeight / 2;
   dialog.style.top = `${scrolled + Math.max(8, Math.min(middle, innerHeight - dialog.offsetHeight - 8))}px`;
   scrollTo({ top: scrolled, behavior: 'instant' });

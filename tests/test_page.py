@@ -338,6 +338,43 @@ def test_a_card_is_enlarged_by_keyboard_and_escape_returns(visitor, photos):
     assert opener.evaluate("button => button === document.activeElement")
 
 
+def test_an_enlarged_map_is_read_cell_by_cell_and_layer_by_layer(visitor, photos):
+    import gradcam_core as gc
+
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.locator(f"{CARDS} .gx-open").last.click()
+    dialog = visitor.page.locator("dialog[open]")
+    dialog.wait_for()
+    readout, frame = dialog.locator(".gx-readout"), dialog.locator(".gx-cell")
+    assert not frame.is_visible()
+    *_, before, last = gc.explain(gc.load("bundled"), photos / "landscape.jpg").maps.values()
+    rows, columns = last.heat.shape
+
+    visitor.page.keyboard.press("ArrowRight")  # the first arrow goes to the hottest cell
+    row, column = np.unravel_index(last.heat.argmax(), last.heat.shape)
+    assert f"Row {row + 1} of {rows}, column {column + 1} of {columns}: 100 % of the peak" in readout.inner_text()
+    picture, cell = dialog.locator(".gx-stack").bounding_box(), frame.bounding_box()
+    assert cell["x"] - picture["x"] == pytest.approx(column * picture["width"] / columns, abs=1)
+    assert cell["height"] == pytest.approx(picture["height"] / rows, abs=1)
+
+    dialog.locator(".gx-stack").hover(position={"x": 2, "y": 2})
+    share = round(last.heat[0, 0] * 255) / 255  # a map travels in 256 levels
+    assert f"column 1 of {columns}: {round(100 * share)} % of the peak" in readout.inner_text()
+    visitor.page.keyboard.press("ArrowDown")
+    assert "Row 2 of" in readout.inner_text()
+
+    visitor.page.keyboard.press("PageUp")
+    assert dialog.locator(".gx-name").inner_text() == before.layer.name
+    assert dialog.get_by_role("button", name="Next layer").is_enabled()
+    dialog.get_by_role("button", name="Next layer").click()
+    assert dialog.get_by_role("button", name="Next layer").is_disabled()
+    visitor.page.keyboard.press("PageUp")
+    visitor.page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    focused = visitor.page.evaluate("document.activeElement.closest('[data-layer]').dataset.layer")
+    assert focused == before.layer.name
+
+
 def test_a_saved_card_is_the_overlay_that_is_shown(visitor, photos):
     import gradcam_core as gc
 
