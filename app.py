@@ -48,6 +48,14 @@ def arguments() -> argparse.Namespace:
         default=os.environ.get("GRADIO_SERVER_PORT"),
         help="port to listen on; 7860, or the next free one, where none is given (GRADIO_SERVER_PORT)",
     )
+    parser.add_argument(
+        "--memory",
+        metavar="MB",
+        type=float,
+        default=os.environ.get("GRADCAM_MEMORY") or zoo.MEMORY,
+        help=f"megabytes of weights that stay loaded, so that a network that was used need not be loaded again; the "
+        f"least recently used go first; {zoo.MEMORY} where none is given (GRADCAM_MEMORY)",
+    )
     return parser.parse_args()
 
 
@@ -56,6 +64,7 @@ def main() -> int:
     asked = arguments()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     try:
+        zoo.keep_in_memory(asked.memory)
         started = _own_network(asked.network, asked.labels)
     except GradcamError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -77,6 +86,7 @@ def main() -> int:
         )
         return 1
     print(f"{page.NAME} is at {address} (Ctrl+C ends it).", flush=True)
+    print(f"Networks that were used stay loaded up to {zoo.MEMORY:.0f} MB of weights (--memory).", flush=True)
     threading.Thread(target=_warm_up, args=(networks,), daemon=True).start()
     blocks.block_thread()
     return 0

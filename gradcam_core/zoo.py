@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Preprocess = Callable[["np.ndarray"], "np.ndarray"]
 
 _HERE = Path(__file__).parent
-_KEPT = 500_000_000  # parameters that stay in memory (4 bytes each) when nobody holds their networks any more
+MEMORY = 2000  # megabytes (10**6 bytes) of weights that stay when nobody holds their networks any more
 
 # name, module of keras.applications, input side, parameters, address in Keras' store[:name here], digest.
 # T stands for tensorflow/keras-applications, * for _weights_tf_dim_ordering_tf_kernels.
@@ -251,9 +251,29 @@ def _once(key: Hashable, make: Callable[[], "Classifier"]) -> "Classifier":
         with _guard:
             _loaded[key] = _recent[key] = network
             _recent.move_to_end(key)
-            while len(_recent) > 1 and sum(kept.parameters for kept in _recent.values()) > _KEPT:
-                _recent.popitem(last=False)
+            _forget()
     return network
+
+
+def keep_in_memory(megabytes: float) -> None:
+    """Set how many megabytes of weights stay loaded when nobody uses their networks any more; 2000 at first.
+
+    The least recently used network goes first, the last one stays in any case.
+
+    Raises:
+        SettingError: it is no number, or below 0.
+    """
+    global MEMORY
+    if isinstance(megabytes, bool) or not isinstance(megabytes, (int, float)) or not megabytes >= 0:
+        raise SettingError(f"The memory for networks is a number of megabytes, 0 or more, not {megabytes!r}.")
+    with _guard:
+        MEMORY = megabytes
+        _forget()
+
+
+def _forget() -> None:
+    while len(_recent) > 1 and sum(kept.parameters for kept in _recent.values()) * 4e-6 > MEMORY:
+        _recent.popitem(last=False)
 
 
 def _load_bundled(progress: Progress) -> "Classifier":

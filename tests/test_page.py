@@ -640,7 +640,16 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 def test_help_reads_well():
     answer = run("--help")
     assert answer.returncode == 0
-    for word in ("--network", "--host", "--port", "GRADCAM_NETWORK", "GRADIO_SERVER_PORT", "VGG16"):
+    for word in (
+        "--network",
+        "--host",
+        "--port",
+        "GRADCAM_NETWORK",
+        "GRADIO_SERVER_PORT",
+        "VGG16",
+        "--memory",
+        "GRADCAM_MEMORY",
+    ):
         assert word in answer.stdout
 
 
@@ -652,9 +661,10 @@ def test_help_reads_well():
         (["--network", "nowhere.keras"], {}, "nowhere.keras"),
         (["--network", "old.h5"], {}, ".keras"),
         (["--network", "VGG16", "--labels", "names.txt"], {}, "--labels goes with a .keras file"),
+        (["--memory", "-1"], {}, "a number of megabytes, 0 or more, not -1"),
     ],
 )
-def test_a_wrong_network_is_one_line(arguments, environment, sentence):
+def test_a_wrong_setting_is_one_line(arguments, environment, sentence):
     answer = run(*arguments, **environment)
     assert answer.returncode == 2
     assert sentence in answer.stderr
@@ -677,12 +687,13 @@ def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
 
 
 def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(browser_context, photos, tmp_path, stages):
-    with serve(tmp_path, GRADCAM_NETWORK="VGG16") as server:
+    with serve(tmp_path, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
         visitor = Visitor(browser_context, server.url)
         assert "VGG16 (553 MB)" in visitor.wait_for_toast("The built-in network is used for now")
         visitor.explain(photos / "landscape.jpg")
         assert visitor.layers() == [layer.name for layer in stages]
         visitor.page.close()
+        assert "stay loaded up to 300 MB" in server.log.read_text()
     assert visitor.complaints == []
 
 
@@ -697,4 +708,5 @@ def test_the_server_said_where_it_is_and_nothing_broke(server):
     """Last: after all that was sent to it above."""
     lines = server.log.read_text()
     assert f"Grad-CAM Explorer is at {server.url}" in lines
+    assert "stay loaded up to 2000 MB" in lines
     assert "Internal error" not in lines

@@ -347,10 +347,14 @@ def test_only_the_last_networks_stay_when_nobody_holds_them(tmp_path, monkeypatc
     for path in paths:
         small_model().save(path)
     monkeypatch.setattr(zoo, "_recent", type(zoo._recent)())
-    monkeypatch.setattr(zoo, "_KEPT", 2 * small_model().count_params())
+    monkeypatch.setattr(zoo, "MEMORY", 8e-6 * small_model().count_params())
     held = zoo.load(paths[0])
     for path in paths[1:]:
         zoo.load(path)
     assert [network.name for network in zoo._recent.values()] == ["two", "three"]
     assert zoo.load(paths[0], progress=loads) is held  # still in use, so still the same
     assert loads == []
+    zoo.keep_in_memory(0)
+    assert [network.name for network in zoo._recent.values()] == ["one"]  # the last one stays in any case
+    with pytest.raises(SettingError, match="a number of megabytes, 0 or more, not -1"):
+        zoo.keep_in_memory(-1)
