@@ -253,6 +253,84 @@ const enlarge = (first, opener) => {
   scrollTo({ top: scrolled, behavior: 'instant' });
 };
 
+// --- the code that makes the same maps ---
+
+const samplesOfCode = () => {
+  const { network, target, score } = answer.value;
+  const file = network === props.file ? `${network}.keras` : network;
+  const layers = answer.maps.map((map) => map.layer);
+  const { opacity, colormap, scale } = view;
+  const text = JSON.stringify; // of a text or a list of texts: the same in Python
+  const quoted = (word) => (/^[\w./,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+  const named = `# ${spoken(target.name)}`;
+  const shared = scale === 'shared';
+  const python = [
+    'import gradcam_core as gc',
+    '',
+    'photo = gc.read_image("photo.jpg")',
+    `network = gc.load(${text(file)})`,
+    `target = ${target.index}  ${named}`,
+    `layers = ${text(layers).replaceAll('","', '", "')}`,
+    `result = gc.explain(network, photo, target, layers, score=${text(score)})`,
+    ...(shared ? ['highest = max(heat_map.peak for heat_map in result.maps.values()) or 1'] : []),
+    'for name, heat_map in result.maps.items():',
+    `    heat = heat_map.heat${shared ? ' * heat_map.peak / highest  # the shared scale' : ''}`,
+    `    picture = gc.overlay(photo, heat, opacity=${opacity}, colormap=${text(colormap)})  # uint8 (H, W, 3)`,
+    `result.save("out", opacity=${opacity}, colormap=${text(colormap)})`,
+  ];
+  const shell = [
+    `gradcam explain photo.jpg --network ${quoted(file)} --class ${target.index} --score ${score} \\`,
+    `  --layers ${quoted(layers.join(','))} \\`,
+    `  --opacity ${opacity} --colormap ${colormap} --out out  ${named}`,
+  ];
+  const api = [
+    'from gradio_client import Client, handle_file',
+    '',
+    `client = Client(${text(location.origin + location.pathname)})`,
+    'summary, contact_sheet, raw_maps = client.predict(',
+    '    image=handle_file("photo.jpg"),',
+    `    network=${text(network)},`,
+    `    target="${target.index}",  ${named}`,
+    `    layers=${text(layers).replaceAll('","', '", "')},`,
+    `    score=${text(score)},`,
+    '    api_name="/explain",',
+    ')',
+  ];
+  return { Python: python, Shell: shell, 'HTTP API': api };
+};
+
+const showCode = () => {
+  if (!answer || !find('.gx-code').open) return;
+  for (const [name, lines] of Object.entries(samplesOfCode())) {
+    let code = find(`.gx-code pre[aria-label="${name}"]`);
+    if (!code) {
+      const head = make('div', 'gx-card-head');
+      const copy = make('button', 'gx-button gx-copy', 'Copy');
+      copy.type = 'button';
+      copy.setAttribute('aria-label', `Copy: ${name}`);
+      code = make('pre');
+      code.setAttribute('aria-label', name);
+      code.setAttribute('role', 'region');
+      code.tabIndex = 0;
+      copy.addEventListener('click', async () => {
+        try {
+          await navigator.clipboard.writeText(code.textContent);
+          status.textContent = `${name}: copied.`;
+          copy.textContent = 'Copied';
+          setTimeout(() => { copy.textContent = 'Copy'; }, 2000);
+        } catch { // a browser that keeps its clipboard: mark the text, so that it can be copied by hand
+          getSelection().selectAllChildren(code);
+        }
+      });
+      head.append(make('h3', '', name), copy);
+      find('.gx-code').append(head, code);
+    }
+    code.textContent = lines.join('\n') + '\n';
+  }
+};
+
+find('.gx-code').addEventListener('toggle', showCode);
+
 // --- saving ---
 
 const composed = (map) => {
@@ -347,6 +425,7 @@ form.addEventListener('input', () => {
   const { colormap, scale } = view;
   Object.assign(view, { opacity: +form.opacity.value, colormap: form.colormap.value, scale: form.scale.value });
   applyOpacity();
+  showCode();
   if (answer && (colormap !== view.colormap || scale !== view.scale)) repaint();
 });
 find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.value.target.name}`));
@@ -380,6 +459,7 @@ const show = (value, photo) => {
   cards.forEach((card) => painter.observe(card));
   find('.gx-direction').hidden = cards.length < 2;
   find('.gx-raw').href = value.raw.url;
+  showCode();
   status.textContent = `${cards.length} heat ${cards.length === 1 ? 'map' : 'maps'} for ${spoken(value.target.name)}. ` +
     `${value.network} takes the photo for ${spoken(value.predictions[0].name)}, ${percent(value.predictions[0].probability)}.`;
   if (isFirst && element.getBoundingClientRect().top > 0.8 * innerHeight) // on a phone the answer lies below the fold

@@ -319,6 +319,67 @@ def test_a_layer_without_evidence_says_so(visitor, photos):
     assert card.locator("dd").nth(2).inner_text() == "0"
 
 
+def test_the_code_that_is_shown_makes_the_maps_that_are_shown(visitor, photos, tmp_path):
+    """All three ways, with what was chosen: they are run as they stand, in a folder with the photo."""
+    visitor.explain(photos / "landscape.jpg")
+    visitor.choose("#class", "umbrella")
+    visitor.wait_for_title("umbrella")
+    visitor.page.get_by_label("Last", exact=True).check()
+    visitor.page.wait_for_function("document.querySelectorAll('.gx-card').length === 1")
+    visitor.page.locator(".gx-code summary").click()
+    visitor.page.locator(".gx-colormaps label", has_text="viridis").click()
+    visitor.page.locator(".gx-toolbar input[name=opacity]").fill("0.7")
+    texts = {name: visitor.page.get_by_label(name, exact=True).inner_text() for name in ("Python", "Shell", "HTTP API")}
+    assert "0.7" in texts["Python"]
+    assert "viridis" in texts["Shell"]
+
+    (tmp_path / "photo.jpg").write_bytes((photos / "landscape.jpg").read_bytes())
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    ways = {
+        "Python": ([sys.executable, "-c", texts["Python"]], "out"),
+        "Shell": (["bash", "-c", texts["Shell"]], "out/photo"),
+        "HTTP API": ([sys.executable, "-c", texts["HTTP API"] + "print(raw_maps)"], None),
+    }
+    with visitor.page.expect_download() as download:
+        visitor.page.locator(".gx-raw").click()
+    shown = np.load(download.value.path())
+    for name, (command, folder) in ways.items():
+        answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert answer.returncode == 0, (name, answer.stderr)
+        file = tmp_path / folder / "maps.npz" if folder else answer.stdout.splitlines()[-1]
+        maps = np.load(file)
+        assert maps.files == shown.files
+        for layer in shown.files:
+            np.testing.assert_allclose(maps[layer], shown[layer], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_the_code_of_the_shared_scale_paints_as_the_page_does(visitor, photos, tmp_path):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.locator(".gx-code summary").click()
+    visitor.page.locator(".gx-choices label", has_text="shared").click()
+    program = visitor.page.get_by_label("Python", exact=True).inner_text()
+    (tmp_path / "photo.jpg").write_bytes((photos / "landscape.jpg").read_bytes())
+    program = program.replace("picture = ", "print(name, float(heat.max())); picture = ")
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 0, answer.stderr
+    hottest = {name: float(heat) for name, heat in (line.split() for line in answer.stdout.splitlines())}
+    import gradcam_core as gc
+
+    peaks = {n: m.peak for n, m in gc.explain(gc.load("bundled"), photos / "landscape.jpg").maps.items()}
+    assert hottest == pytest.approx({name: peak / max(peaks.values()) for name, peak in peaks.items()}, rel=1e-3)
+
+
 # --- a card, enlarged and saved ---
 
 

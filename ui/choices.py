@@ -17,6 +17,7 @@ class Networks:
     def __init__(self, start: str = "bundled", started: "gc.Classifier | None" = None) -> None:
         self.start = started.name if started else zoo.find(start).name
         self._started = started
+        self.file = started.name if started else ""
 
     def load(self, name: object, progress: gr.Progress | None = None) -> "gc.Classifier":
         """A network by the name that the page shows; never a path, whoever asks.

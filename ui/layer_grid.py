@@ -44,7 +44,10 @@ class LayerGridData(ExplanationSummary):
 
 
 class LayerGrid(gr.HTML):
-    """Shows an `Explanation`; the event ``select`` carries the index of a class that was clicked."""
+    """Shows an `Explanation`; the event ``select`` carries the index of a class that was clicked.
+
+    ``file`` is the name of the network that comes from a .keras file, if there is one.
+    """
 
     data_model = LayerGridData
 
@@ -54,6 +57,7 @@ class LayerGrid(gr.HTML):
         *,
         opacity: float = 0.4,
         colormap: str = "jet",
+        file: str = "",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(
@@ -64,6 +68,7 @@ class LayerGrid(gr.HTML):
             apply_default_css=False,
             opacity=opacity,
             colormap=colormap,
+            file=file,
             colors={name: _base64(lookup_table(name)) for name in COLORMAPS},
             **kwargs,
         )

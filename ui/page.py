@@ -121,7 +121,7 @@ def build(networks: Networks) -> gr.Blocks:
                     [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
                 )
             with gr.Column(scale=1, min_width=300):
-                grid = LayerGrid(elem_id="grid", label="Explanation")
+                grid = LayerGrid(elem_id="grid", label="Explanation", file=networks.file)
         with gr.Accordion("The layers of this network", open=False, elem_id="table"):
             table = gr.Dataframe(
                 headers=list(LAYER_COLUMNS),
