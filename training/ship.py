@@ -70,24 +70,6 @@ What it takes for something else most often (of 50 photos each):
 """
 
 
-def renew_statistics(network: keras.Model, photos: Photos, side: int, count: int = 5000) -> None:
-    """Set the statistics of the batch normalisations to those of whole photos at the working size.
-
-    Averaged weights go with none of the statistics that were seen in training (Izmailov et al. 2018, section 3.2),
-    and a larger photo has others (Touvron et al. 2019, section 3).
-    """
-    chosen = np.random.default_rng(0).permutation(len(photos.labels))[:count]
-    normalizations = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    momenta = [layer.momentum for layer in normalizations]
-    for seen, start in enumerate(range(0, len(chosen), 250)):
-        for layer in normalizations:
-            layer.momentum = seen / (seen + 1)  # the mean over all batches
-        pixels = photos.pixels[chosen[start : start + 250]].astype("float32")
-        network(keras.ops.image.resize(pixels, (side, side)), training=True)
-    for layer, momentum in zip(normalizations, momenta, strict=True):
-        layer.momentum = momentum
-
-
 def ranks(network: gc.Classifier, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
     """For each photo, read as a user's: how many classes come before the true one, and the class that comes first."""
     before, first = [], []
@@ -148,14 +130,13 @@ def ship(
     folder: Path,
     run: Path,
     into: Path = BUNDLED,
-    sides: tuple[int, ...] = (80, 64, 96),
+    sides: tuple[int, ...] = (80, 64),
     widths: tuple[int, ...] = WIDTHS,
 ) -> gc.Classifier:
     """Write ``network.keras``, ``network.json`` and ``README.md`` into ``into``; gives the network."""
     classes = [(wordnet_id, name.replace("_", " ")) for wordnet_id, name in read_classes(folder / "classes.json")]
     model = build(len(classes), widths, normalization=keras.layers.BatchNormalization)
     model.set_weights(read_average(run))
-    renew_statistics(model, read_photos(folder / "train.npz"), sides[0])
     network = gc.Classifier("bundled", model, classes, (sides[0], sides[0]))
     text = card(network, read_photos(folder / "val.npz"), sides)
     into.mkdir(parents=True, exist_ok=True)
