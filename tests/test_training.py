@@ -39,12 +39,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
-    """A run of four epochs, cut off after the second."""
+    """A run of six epochs, cut off after the second."""
     run = tmp_path_factory.mktemp("run")
     keras.utils.set_random_seed(0)
     recipe = {"widths": WIDTHS, "batch": 16, "rate": 1e-2, "decay": 1.0, "memory": 0.7}
     train(folder, run, Recipe(sides=(32, 32), **recipe))
-    train(folder, run, Recipe(sides=(32, 32, 48, 48, 48), **recipe))
+    train(folder, run, Recipe(sides=(32, 32, 48, 48, 48, 48), **recipe))
     return run
 
 
@@ -107,8 +107,8 @@ def test_the_learning_rate_rises_stays_and_falls():
 
 def test_the_recipe_learns_and_goes_on_where_it_was_cut_off(folder, run, capsys):
     before = read_average(run)
-    averaged = train(folder, run, Recipe(sides=(32, 32, 48, 48, 48), widths=WIDTHS, batch=16))
-    assert capsys.readouterr().out.strip() == "Going on after epoch 5."  # all epochs are done: nothing is trained
+    averaged = train(folder, run, Recipe(sides=(32, 32, 48, 48, 48, 48), widths=WIDTHS, batch=16))
+    assert capsys.readouterr().out.strip() == "Going on after epoch 6."  # all epochs are done: nothing is trained
     for kept, weight in zip(before, averaged.get_weights(), strict=True):
         np.testing.assert_array_equal(kept, weight)
 

@@ -39,7 +39,7 @@ def build(classes: int, widths: Sequence[int] = WIDTHS, normalization: type = Ba
 
     def conv(inputs: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
         kernel = layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)
-        return normalization(name=f"{name}_bn")(kernel(inputs))
+        return normalization(momentum=0.9, name=f"{name}_bn")(kernel(inputs))
 
     inputs = keras.Input((None, None, 3), name="photo")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
