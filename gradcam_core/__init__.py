@@ -18,7 +18,7 @@ from .errors import (
     TargetError,
     WeightsError,
 )
-from .explanation import Explanation, HeatMap, explain
+from .explanation import Explanation, HeatMap, explain, explain_classes
 from .image import read_image
 from .render import COLORMAPS, colorize, contact_sheet, overlay
 from .zoo import NETWORKS, load
@@ -59,6 +59,7 @@ __all__ = [
     "colorize",
     "contact_sheet",
     "explain",
+    "explain_classes",
     "load",
     "overlay",
     "read_image",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .errors import GradcamError, SettingError
+from .errors import GradcamError, SettingError, TargetError
 from .image import read_image
 from .render import contact_sheet, overlay, resize_heat
 
@@ -179,26 +179,64 @@ def explain(
     >>> len(result.predictions), {heat_map.heat.ndim for heat_map in result.maps.values()}
     (5, {2})
     """
+    return explain_classes(network, photo, [target], layers, score=score, method=method, top=top)[0]
+
+
+def explain_classes(
+    network: "Classifier",
+    photo: "Source",
+    targets: Sequence[int | str | None],
+    layers: str | Sequence[str] = "stages",
+    *,
+    score: str = "logit",
+    method: str = "gradcam",
+    top: int = 5,
+) -> tuple[Explanation, ...]:
+    """`explain` for several classes: one forward pass, and one backward pass that is batched over them.
+
+    Args:
+        targets: the classes; None among several takes the most probable one, which is found out beforehand.
+
+    The other arguments, and the errors, are those of `explain`.
+
+    >>> import numpy as np, gradcam_core as gc
+    >>> results = gc.explain_classes(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8), ["banana", "teapot"])
+    >>> [result.target.name for result in results]
+    ['banana', 'teapot']
+    """
     from .layers import select
 
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise SettingError(f"The number of predictions is a whole number from 1 up, not {top!r}.")
+    if isinstance(targets, str) or not targets:
+        raise TargetError("The classes are given as a list of at least one.")
     photo = read_image(photo)
-    index = network.resolve_target(target)
+    indices = [network.resolve_target(target) for target in targets]
     chosen = select(network, layers)
     run = network.trace(tuple(layer.name for layer in chosen), method, score)
-    logits, raw = run(network.to_input(photo), index)
+    batch = network.to_input(photo)
+    if len(indices) == 1:
+        logits, raw = run(batch, indices[0])
+        raw = {name: values[np.newaxis] for name, values in raw.items()}
+    else:
+        if None in indices:
+            best = int(network.trace(())(batch)[0].argmax())
+            indices = [best if index is None else index for index in indices]
+        logits, raw = run(batch, np.eye(len(network.labels), dtype=np.float32)[indices])
     probabilities = network.probabilities(logits)
     predictions = network.top(probabilities, top)
-    return Explanation(
-        network=network.name,
-        photo=photo,
-        predictions=predictions,
-        target=predictions[0] if index is None else network.prediction(index, probabilities),
-        maps=MappingProxyType({layer.name: HeatMap(layer, raw[layer.name]) for layer in chosen}),
-        score=score,
-        method=method,
-        versions=MappingProxyType(versions()),
+    return tuple(
+        Explanation(
+            network=network.name,
+            photo=photo,
+            predictions=predictions,
+            target=predictions[0] if index is None else network.prediction(index, probabilities),
+            maps=MappingProxyType({layer.name: HeatMap(layer, raw[layer.name][row]) for layer in chosen}),
+            score=score,
+            method=method,
+            versions=MappingProxyType(versions()),
+        )
+        for row, index in enumerate(indices)
     )
 
 

@@ -1,6 +1,7 @@
 """One forward and one backward pass for all requested layers, reduced to small maps inside the graph."""
 
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +36,10 @@ def trace(
             vanishes where the softmax is saturated).
 
     Returns:
-        A function of (batch, target): batch float32 (1, h, w, 3), target a class index or None for the most
-        probable class. It returns the logits, float32 (classes,), and the maps by name, float32 (h, w), signed.
-        It may be called from several threads at once.
+        A function of (batch, target). batch: float32 (1, h, w, 3). target: a class index, or None for the most
+        probable class; or float32 (n, classes), n sums of scores, each explained on its own from one forward pass
+        and one backward pass that is batched over them. It returns the logits, float32 (classes,), and the maps by
+        name, float32 (h, w), signed; for n sums (n, h, w). It may be called from several threads at once.
 
     Raises:
         SettingError: the method or the score is unknown.
@@ -49,11 +51,7 @@ def trace(
     if score not in SCORES:
         raise SettingError(f"The score is {' or '.join(map(repr, SCORES))}, not {score!r}.")
 
-    @tf.function(
-        input_signature=[tf.TensorSpec((1, *network.input_size, 3), tf.float32), tf.TensorSpec((), tf.int32)],
-        autograph=False,
-    )
-    def compiled(batch: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def reduced(batch: tf.Tensor, weights: tf.Tensor, is_batched: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         activations: dict[str, tf.Tensor] = {}
 
         def visit(name: str, _operation: object, _inputs: object, output: tf.Tensor) -> None:
@@ -68,19 +66,42 @@ def trace(
         if score == "probability":
             is_sigmoid = network.activation == "sigmoid" and not network.is_binary
             scores = tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
-        target = tf.where(target < 0, tf.argmax(logits[0], output_type=tf.int32), target)
+        if not names:
+            return logits[0], []
         tapped = [activations[name] for name in names]
-        gradient = tf.gradients(scores[0, target], tapped, unconnected_gradients="zero") if names else []
-        maps = [
-            method(tf.cast(a, tf.float32), tf.cast(g, tf.float32))[0] for a, g in zip(tapped, gradient, strict=True)
+
+        def gradient(weight: tf.Tensor) -> list[tf.Tensor]:
+            return tf.gradients(tf.reduce_sum(scores[0] * weight), tapped, unconnected_gradients="zero")
+
+        if is_batched:
+            # The gradients stand under one another, each (1, h, w, c); what the backward pass shares is done once.
+            gradients = [stacked[:, 0] for stacked in tf.vectorized_map(gradient, weights)]
+            tapped = [tf.repeat(activation, tf.shape(weights)[0], axis=0) for activation in tapped]
+        else:
+            top = tf.one_hot(tf.argmax(logits[0]), len(network.labels))
+            gradients = gradient(tf.where(tf.reduce_any(weights != 0), weights[0], top))
+        return logits[0], [
+            method(tf.cast(a, tf.float32), tf.cast(g, tf.float32)) for a, g in zip(tapped, gradients, strict=True)
         ]
-        return logits[0], maps
 
-    concrete = compiled.get_concrete_function()
+    def compiled(count: int | None) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor]]]:
+        signature = [
+            tf.TensorSpec((1, *network.input_size, 3), tf.float32),
+            tf.TensorSpec((count, len(network.labels)), tf.float32),
+        ]
+        traced = tf.function(partial(reduced, is_batched=count is None), input_signature=signature, autograph=False)
+        return traced.get_concrete_function()
 
-    def run(batch: np.ndarray, target: int | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        logits, maps = concrete(tf.constant(batch), tf.constant(-1 if target is None else target))
-        maps = {name: values.numpy() for name, values in zip(names, maps, strict=True)}
+    single = compiled(1)
+    batched = cache(lambda: compiled(None))  # few ask for it, and it takes three times as long to trace
+
+    def run(batch: np.ndarray, target: int | np.ndarray | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        is_one = target is None or np.ndim(target) == 0
+        weights = np.zeros((1, len(network.labels)), np.float32) if is_one else np.asarray(target, np.float32)
+        if target is not None and is_one:
+            weights[0, target] = 1  # all zeros: the most probable class
+        logits, maps = (single if is_one else batched())(tf.constant(batch), tf.constant(weights))
+        maps = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
         if not all(np.isfinite(values).all() for values in (logits.numpy(), *maps.values())):
             raise NetworkError(
                 f"{network.name} gives values that are not numbers for this photo, so nothing can be explained. "

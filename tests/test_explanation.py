@@ -10,7 +10,7 @@ import psutil
 import pytest
 from networks import cam_network, colour_network, deep_network, noise
 
-from gradcam_core import GradcamError, SettingError, explain, load, overlay
+from gradcam_core import GradcamError, SettingError, TargetError, explain, explain_classes, load, overlay
 from gradcam_core.classifier import Classifier
 
 
@@ -139,3 +139,17 @@ def test_a_thousand_explanations_hold_no_memory():
         if i == 100:
             before = process.memory_info().rss
     assert process.memory_info().rss - before < 50 * 2**20
+
+
+def test_several_classes_are_explained_at_once_in_the_order_they_are_given():
+    network = load("bundled")
+    photo = noise(90)
+    results = explain_classes(network, photo, ["teapot", None, 3], "all")
+    for result, target in zip(results, ["teapot", None, 3], strict=True):
+        alone = explain(network, photo, target, "all")
+        assert result.target == alone.target
+        assert list(result.maps) == list(alone.maps)
+        for name, heat_map in alone.maps.items():
+            np.testing.assert_allclose(result.maps[name].raw, heat_map.raw, atol=1e-4 * np.abs(heat_map.raw).max())
+    with pytest.raises(TargetError, match="a list of at least one"):
+        explain_classes(network, photo, [])

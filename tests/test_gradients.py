@@ -276,3 +276,26 @@ def test_values_that_are_not_numbers_are_refused_with_a_sentence():
 def test_unknown_settings_are_named(wrong):
     with pytest.raises(SettingError, match=r"magic.*gradcam|logit.*loss"):
         cam_network().trace(("relu",), **wrong)
+
+
+@pytest.mark.parametrize("score", ["logit", "probability"])
+def test_several_classes_at_once_are_each_alone(score):
+    network = deep_network()
+    batch = network.to_input(noise())
+    trace = network.trace(LAYERS, score=score)
+    logits, maps = trace(batch, np.eye(4, dtype=np.float32)[[2, 0, 3]])
+    for row, target in enumerate([2, 0, 3]):
+        alone_logits, alone = trace(batch, target)
+        np.testing.assert_allclose(logits, alone_logits, atol=1e-6)
+        for name in LAYERS:
+            np.testing.assert_allclose(maps[name][row], alone[name], atol=1e-6)
+
+
+def test_a_sum_of_scores_has_the_sum_of_their_maps():
+    network = deep_network()
+    batch = network.to_input(noise())
+    trace = network.trace(LAYERS)
+    maps = trace(batch, np.float32([[1, -0.5, 0, 0]]))[1]
+    first, second = trace(batch, 0)[1], trace(batch, 1)[1]
+    for name in LAYERS:
+        np.testing.assert_allclose(maps[name][0], first[name] - 0.5 * second[name], atol=1e-6)
