@@ -60,6 +60,8 @@ def test_a_crop_of_the_whole_photo_is_the_photo_or_its_mirror_image(folder, monk
     monkeypatch.setattr(photos, "CROP_AREA", (1.0, 1.0))
     monkeypatch.setattr(photos, "CROP_ASPECT", (1.0, 1.0))
     monkeypatch.setattr(photos, "COLOUR", 0.0)
+    monkeypatch.setattr(photos, "WHITE", 0.0)
+    monkeypatch.setattr(photos, "SHARPNESS", (0.0, 0.0))
     pixels = photos.read_photos(folder / "val.npz").pixels
     augmented = photos.augment(tf.cast(pixels, tf.float32), 64).numpy()
     mirrored = 0
@@ -72,6 +74,19 @@ def test_a_crop_of_the_whole_photo_is_the_photo_or_its_mirror_image(folder, monk
     expected = np.stack([cv2.resize(p.astype("float32"), (32, 32), interpolation=cv2.INTER_LINEAR) for p in pixels])
     off = np.minimum(abs(half - expected).max((1, 2, 3)), abs(half[:, :, ::-1] - expected).max((1, 2, 3)))
     assert off.max() < 0.1
+
+
+def test_a_pasted_photo_shares_the_label_by_its_area():
+    tf.random.set_seed(0)
+    colours, labels = np.eye(3, dtype="float32") * 255, np.eye(3, dtype="float32")
+    pixels = np.broadcast_to(colours[:, None, None], (3, 40, 40, 3))
+    mixed, shared = (tensor.numpy() for tensor in photos.paste(tf.constant(pixels), tf.constant(labels)))
+    for index, (picture, shares) in enumerate(zip(mixed, shared, strict=True)):
+        own = picture[..., index] > 254
+        assert own.sum() == round(shares[index] * 1600)
+        assert round(own.sum() ** 0.5) ** 2 == own.sum()  # a square
+        np.testing.assert_allclose(picture[~own], np.broadcast_to(colours[index - 1], picture[~own].shape), atol=0.01)
+        assert shares.sum() == pytest.approx(1)
 
 
 def test_an_epoch_shows_every_photo_once_in_a_new_order(folder):
@@ -114,7 +129,7 @@ def test_the_recipe_learns_and_goes_on_where_it_was_cut_off(folder, run, capsys)
 
 
 def test_a_run_becomes_the_built_in_network(folder, run, tmp_path):
-    made = ship.ship(folder, run, tmp_path / "bundled", sides=(64, 48), widths=WIDTHS)
+    made = ship.ship(folder, [run, run], tmp_path / "bundled", sides=(64, 48), widths=WIDTHS)
     about = json.loads((tmp_path / "bundled" / "network.json").read_text())
     ours = json.loads((ship.BUNDLED / "network.json").read_text())
     assert about.keys() == ours.keys()
@@ -133,6 +148,18 @@ def test_a_run_becomes_the_built_in_network(folder, run, tmp_path):
     pointing, share = scores.pop("block5_conv2_relu")
     assert pointing > scores["a random point"][0]
     assert share > scores["a random point"][1]
+
+
+def test_calibration_finds_the_scale_of_the_logits_and_keeps_their_order(folder, run):
+    model = build(3, WIDTHS, normalization=keras.layers.BatchNormalization)
+    model.set_weights(read_average(run))
+    squares = photos.read_photos(folder / "val.npz")
+    pixels, side = squares.pixels.astype("float32"), squares.pixels.shape[1]
+    before = model(pixels, training=False).numpy()
+    wrong = photos.Photos(squares.pixels, np.roll(squares.labels, 1), squares.boxes)
+    assert ship.calibrate(model, wrong, side) == 0.5  # sure of what is wrong: as unsure as can be
+    np.testing.assert_allclose(model(pixels, training=False), before / 2, rtol=1e-3, atol=1e-3)
+    assert ship.calibrate(model, squares, side) > 1.5  # sure of what is right
 
 
 def test_the_built_in_network_is_what_the_recipe_builds():

@@ -13,7 +13,11 @@ import tensorflow as tf
 
 CROP_AREA = (0.3, 1.0)  # share of the photo
 CROP_ASPECT = (3 / 4, 4 / 3)
-COLOUR = 0.25  # brightness, contrast and saturation change by up to this share
+COLOUR = 0.3  # brightness, contrast and saturation change by up to this share
+WHITE = 0.1  # and so does each of red, green and blue, as under another light
+SHARPNESS = (-0.6, 0.9)  # below 0 blurs, above sharpens: real photos, scaled down, are sharper than these
+PASTED = 0.4  # of the batches have each photo pasted, scaled down whole, into another
+PASTED_SIDE = (0.35, 0.85)  # share of the side
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def epoch(photos: Photos, side: int, batch: int, seed: int) -> tf.data.Dataset:
         pixels, labels = tf.numpy_function(take, [chosen], [tf.uint8, tf.int32], stateful=False)
         pixels.set_shape((batch, *photos.pixels.shape[1:]))
         labels.set_shape((batch,))
-        return augment(tf.cast(pixels, tf.float32), side), tf.one_hot(labels, classes)
+        pixels, labels = augment(tf.cast(pixels, tf.float32), side), tf.one_hot(labels, classes)
+        pasted = tf.random.uniform(()) < PASTED
+        return tf.cond(pasted, lambda: paste(pixels, labels), lambda: (pixels, labels))
 
     tf.random.set_seed(seed)
     return tf.data.Dataset.from_tensor_slices(order).map(prepare, num_parallel_calls=1).prefetch(4)
@@ -93,4 +99,25 @@ def augment(pixels: tf.Tensor, side: int) -> tf.Tensor:
     pixels = grey + (pixels - grey) * factor()
     mean = tf.reduce_mean(grey, axis=(1, 2), keepdims=True)
     pixels = mean * factor() + (pixels - mean) * factor()
+    pixels *= tf.random.uniform((n, 1, 1, 3), 1 - WHITE, 1 + WHITE)
+    blurred = tf.nn.avg_pool2d(pixels, 3, 1, "SAME")
+    pixels += tf.reshape(uniform(*SHARPNESS), (n, 1, 1, 1)) * (pixels - blurred)
     return tf.clip_by_value(pixels, 0, 255)
+
+
+def paste(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scale each photo down, put it somewhere into the next one, and share the labels by area.
+
+    So the network meets small and sharp things before a busy ground. Source: Qin et al., "ResizeMix: Mixing Data with
+    Preserved Object Information and True Labels", 2020.
+    """
+    side = pixels.shape[1]
+    small = tf.cast(tf.round(tf.random.uniform((), *PASTED_SIDE) * side), tf.int32)
+    top, left = tf.unstack(tf.random.uniform((2,), 0, side - small + 1, tf.int32))
+    edges = [[0, 0], [top, side - small - top], [left, side - small - left], [0, 0]]
+    inside = tf.pad(tf.ones((1, small, small, 1)), edges)
+    pasted = tf.pad(tf.image.resize(pixels, (small, small), antialias=True), edges)
+    share = tf.cast(small * small, tf.float32) / side**2
+    mixed = pasted * inside + tf.roll(pixels, 1, axis=0) * (1 - inside)
+    mixed.set_shape(pixels.shape)
+    return mixed, labels * share + tf.roll(labels, 1, axis=0) * (1 - share)
