@@ -2,14 +2,22 @@
 // goes through textContent, so a class or a file may be called what it likes.
 const find = (selector) => element.querySelector(selector);
 const form = find('.gx-toolbar');
-const cardList = find('.gx-cards');
+const rowList = find('.gx-rows');
+const cards = () => [...rowList.querySelectorAll('.gx-card')];
 const status = find('.gx-status');
 const isStill = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 const tables = Object.fromEntries(Object.entries(props.colors).map(([name, base64]) => [name, bytes(base64)]));
-const view = { opacity: props.opacity, colormap: props.colormap, scale: 'each' };
-let answer = null; // what is shown: the server's value, the photo as an image, and the cards
+// A link can carry how the maps are shown; what it asks for and is not there is left as it is.
+const asked = new URLSearchParams(location.search);
+const among = (wanted, known, otherwise) => (known.includes(wanted) ? wanted : otherwise);
+const view = {
+  opacity: asked.get('opacity') >= 0 && asked.get('opacity') <= 1 ? +(asked.get('opacity') ?? props.opacity) : props.opacity,
+  colormap: among(asked.get('colormap'), Object.keys(tables), props.colormap),
+  scale: among(asked.get('scale'), ['each', 'shared'], 'each'),
+};
+let answer = null; // what is shown: the server's value, the photo as an image, and the maps of all rows
 let latest = 0;
 
 const make = (tag, className, text) => {
@@ -86,7 +94,7 @@ const painter = new IntersectionObserver((entries) => {
 }, { rootMargin: '300px' });
 
 const repaint = () => {
-  for (const card of cardList.children) {
+  for (const card of cards()) {
     card.isStale = !card.isNear;
     if (card.isNear) paint(card.canvas, card.map);
   }
@@ -95,8 +103,8 @@ const repaint = () => {
 
 // --- cards ---
 
-const whyEmpty = () =>
-  `Nothing in this layer speaks for “${spoken(answer.value.target.name)}” in this photo, so its map is zero everywhere.`;
+const whyEmpty = (map) =>
+  `Nothing in this layer speaks for “${spoken(map.target.name)}” in this photo, so its map is zero everywhere.`;
 
 const facts = (map) => {
   const list = make('dl', 'gx-facts');
@@ -119,12 +127,15 @@ const stack = (map, width) => {
   return { picture, canvas };
 };
 
+const isCompared = () => answer.rows.length > 1;
+const titleOf = (map) => `${isCompared() ? `${spoken(map.target.name)}, ` : ''}stage ${map.stage}, layer ${map.layer}`;
+
 const buildCard = (map) => {
   const card = make('li', 'gx-card');
   card.dataset.layer = map.layer;
   const open = make('button', 'gx-open');
   open.type = 'button';
-  open.setAttribute('aria-label', `Enlarge stage ${map.stage}, layer ${map.layer}`);
+  open.setAttribute('aria-label', `Enlarge ${titleOf(map)}`);
   const { picture, canvas } = stack(map, 420 * Math.min(devicePixelRatio, 2));
   open.append(picture);
   open.addEventListener('click', () => enlarge(map, open));
@@ -135,7 +146,7 @@ const buildCard = (map) => {
   name.append(...map.layer.split(/(?<=[/_])/).flatMap((part) => [part, make('wbr')]));
   text.append(head, name, facts(map));
   if (map.is_empty) {
-    text.append(make('p', 'gx-badge', 'no evidence'), make('p', 'gx-why', whyEmpty()));
+    text.append(make('p', 'gx-badge', 'no evidence'), make('p', 'gx-why', whyEmpty(map)));
     card.classList.add('is-empty');
   }
   card.append(open, text);
@@ -146,9 +157,9 @@ const buildCard = (map) => {
 const saveButton = (map) => {
   const button = make('button', 'gx-save');
   button.type = 'button';
-  button.title = 'Save this picture';
-  button.setAttribute('aria-label', `Save the picture of layer ${map.layer}`);
-  button.addEventListener('click', () => savePicture(composed(map), `gradcam-${map.layer}`));
+  button.title = 'Save this picture at the size of the photo';
+  button.setAttribute('aria-label', `Save the picture of ${titleOf(map)}`);
+  button.addEventListener('click', () => trigger('download', { what: 'card', target: map.target.index, layer: map.layer, ...view }));
   return button;
 };
 
@@ -184,6 +195,54 @@ const cellReader = (map, picture, readout) => {
   };
 };
 
+// Another map beside the first, on the same photo: left of a line that can be moved the one, right of it the other.
+const wipe = (map, picture, canvas) => {
+  const box = make('div', 'gx-wipe');
+  const label = make('label', '', 'Compare with ');
+  const select = make('select');
+  const others = answer.maps.filter((other) => other !== map);
+  select.append(new Option('nothing', ''), new Option('the photo alone', 'photo'), ...others.map((other, i) => new Option(titleOf(other), i)));
+  label.append(select);
+  const range = make('input');
+  Object.assign(range, { type: 'range', min: 0, max: 100, step: 0.5, value: 50 });
+  range.setAttribute('aria-label', 'Where the line between the two pictures lies');
+  const names = make('p', 'gx-sides');
+  const line = make('span', 'gx-line');
+  let other = null;
+  const move = () => {
+    const at = +range.value;
+    canvas.style.clipPath = select.value === '' ? '' : `inset(0 ${100 - at}% 0 0)`;
+    if (other) other.style.clipPath = `inset(0 0 0 ${at}%)`;
+    line.style.left = `${at}%`;
+  };
+  const choose = () => {
+    other?.remove();
+    const second = others[select.value];
+    other = second ? heatCanvas(second, canvas.width) : null;
+    if (other) {
+      other.map = second;
+      paint(other, second);
+      canvas.after(other);
+    }
+    const isOn = select.value !== '';
+    range.hidden = names.hidden = line.hidden = !isOn;
+    if (isOn) names.replaceChildren(make('span', '', `◂ ${titleOf(map)}`), make('span', '', `${second ? titleOf(second) : 'the photo alone'} ▸`));
+    move();
+  };
+  picture.append(line);
+  picture.addEventListener('pointermove', ({ buttons, clientX }) => {
+    if (!buttons || select.value === '') return;
+    const { left, width } = picture.getBoundingClientRect();
+    range.value = 100 * (clientX - left) / width;
+    move();
+  });
+  select.addEventListener('change', choose);
+  range.addEventListener('input', move);
+  choose();
+  box.append(names, range, label);
+  return box;
+};
+
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const PAGES = { PageUp: -1, PageDown: 1 };
 
@@ -201,12 +260,12 @@ const enlarge = (first, opener) => {
   let map, moveCell;
   const fill = (next) => {
     map = next;
-    dialog.setAttribute('aria-label', `Layer ${map.layer}`);
+    dialog.setAttribute('aria-label', titleOf(map));
     const { picture, canvas } = stack(map, answer.photo.naturalWidth);
     canvas.map = map;
     paint(canvas, map);
     const title = make('h2');
-    title.append(make('span', 'gx-stage', `stage ${map.stage} `), make('code', 'gx-name', map.layer));
+    title.append(make('span', 'gx-stage', `${isCompared() ? `${spoken(map.target.name)} · ` : ''}stage ${map.stage} `), make('code', 'gx-name', map.layer));
     const head = make('div', 'gx-card-head');
     const earlier = headButton('gx-step', '‹', 'Previous layer (Page Up)', () => turn(-1));
     const later = headButton('gx-step', '›', 'Next layer (Page Down)', () => turn(1));
@@ -216,8 +275,8 @@ const enlarge = (first, opener) => {
     const readout = make('p', 'gx-readout', 'Point at the picture, or press the arrow keys, to read a cell.');
     readout.setAttribute('role', 'status');
     moveCell = cellReader(map, picture, readout);
-    dialog.replaceChildren(head, picture, readout, facts(map));
-    if (map.is_empty) dialog.append(make('p', 'gx-why', whyEmpty()));
+    dialog.replaceChildren(head, picture, wipe(map, picture, canvas), readout, facts(map));
+    if (map.is_empty) dialog.append(make('p', 'gx-why', whyEmpty(map)));
   };
   const turn = (by) => {
     const next = answer.maps[answer.maps.indexOf(map) + by];
@@ -228,6 +287,7 @@ const enlarge = (first, opener) => {
     (wanted.disabled ? dialog.querySelector('.gx-close') : wanted).focus({ preventScroll: true });
   };
   dialog.addEventListener('keydown', (event) => {
+    if (event.target.closest('.gx-wipe')) return; // its own keys
     if (event.key in ARROWS) moveCell(...ARROWS[event.key]);
     else if (event.key in PAGES) turn(PAGES[event.key]);
     else return;
@@ -236,7 +296,7 @@ const enlarge = (first, opener) => {
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener('close', () => {
     dialog.remove();
-    const card = [...cardList.children].find((other) => other.map === map);
+    const card = cards().find((other) => other.map === map);
     (card?.querySelector('.gx-open') ?? opener).focus({ preventScroll: true });
   });
   fill(first);
@@ -256,47 +316,68 @@ const enlarge = (first, opener) => {
 // --- the code that makes the same maps ---
 
 const samplesOfCode = () => {
-  const { network, target, score } = answer.value;
+  const { network, score } = answer.value;
   const file = network === props.file ? `${network}.keras` : network;
-  const layers = answer.maps.map((map) => map.layer);
+  const layers = answer.rows[0].maps.map((map) => map.layer);
+  const targets = answer.rows.map((row) => row.target.index);
+  const isMany = isCompared();
   const { opacity, colormap, scale } = view;
   const text = JSON.stringify; // of a text or a list of texts: the same in Python
+  const list = (names) => text(names).replaceAll('","', '", "').replaceAll(/(\d),/g, '$1, ');
   const quoted = (word) => (/^[\w./,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  const named = `# ${spoken(target.name)}`;
+  const named = `# ${answer.rows.map((row) => spoken(row.target.name)).join(', ')}`;
   const shared = scale === 'shared';
+  const inside = isMany ? '    ' : '';
   const python = [
     'import gradcam_core as gc',
     '',
     'photo = gc.read_image("photo.jpg")',
     `network = gc.load(${text(file)})`,
-    `target = ${target.index}  ${named}`,
-    `layers = ${text(layers).replaceAll('","', '", "')}`,
-    `result = gc.explain(network, photo, target, layers, score=${text(score)})`,
-    ...(shared ? ['highest = max(heat_map.peak for heat_map in result.maps.values()) or 1'] : []),
-    'for name, heat_map in result.maps.items():',
-    `    heat = heat_map.heat${shared ? ' * heat_map.peak / highest  # the shared scale' : ''}`,
-    `    picture = gc.overlay(photo, heat, opacity=${opacity}, colormap=${text(colormap)})  # uint8 (H, W, 3)`,
-    `result.save("out", opacity=${opacity}, colormap=${text(colormap)})`,
+    isMany ? `targets = ${list(targets)}  ${named}` : `target = ${targets[0]}  ${named}`,
+    `layers = ${list(layers)}`,
+    ...(isMany ? [`results = gc.explain_classes(network, photo, targets, layers, score=${text(score)})`]
+      : [`result = gc.explain(network, photo, target, layers, score=${text(score)})`]),
+    ...(shared ? [`highest = max(heat_map.peak ${isMany ? 'for result in results ' : ''}for heat_map in result.maps.values())  # the shared scale`] : []),
+    ...(isMany ? ['for result in results:'] : []),
+    `${inside}for name, heat_map in result.maps.items():`,
+    `${inside}    heat = heat_map.${shared ? 'scaled(highest)' : 'heat'}`,
+    `${inside}    picture = gc.overlay(photo, heat, opacity=${opacity}, colormap=${text(colormap)})  # uint8 (H, W, 3)`,
+    `${inside}result.save(${isMany ? 'f"out/{result.target.index}"' : '"out"'}, opacity=${opacity}, colormap=${text(colormap)}${shared ? ', highest=highest' : ''})`,
   ];
   const shell = [
-    `gradcam explain photo.jpg --network ${quoted(file)} --class ${target.index} --score ${score} \\`,
-    `  --layers ${quoted(layers.join(','))} \\`,
-    `  --opacity ${opacity} --colormap ${colormap} --out out  ${named}`,
+    ...(isMany ? [`for class in ${targets.join(' ')}; do  ${named}`] : []),
+    `${inside}gradcam explain photo.jpg --network ${quoted(file)} --class ${isMany ? '$class' : targets[0]} --score ${score} \\`,
+    `${inside}  --layers ${quoted(layers.join(','))} \\`,
+    `${inside}  --opacity ${opacity} --colormap ${colormap} --out ${isMany ? 'out/$class' : `out  ${named}`}`,
+    ...(isMany ? ['done'] : []),
   ];
   const api = [
     'from gradio_client import Client, handle_file',
     '',
     `client = Client(${text(location.origin + location.pathname)})`,
-    'summary, contact_sheet, raw_maps = client.predict(',
-    '    image=handle_file("photo.jpg"),',
-    `    network=${text(network)},`,
-    `    target="${target.index}",  ${named}`,
-    `    layers=${text(layers).replaceAll('","', '", "')},`,
-    `    score=${text(score)},`,
-    '    api_name="/explain",',
-    ')',
+    ...(isMany ? [`for target in ${list(targets.map(String))}:  ${named}`] : []),
+    `${inside}summary, contact_sheet, raw_maps = client.predict(`,
+    `${inside}    image=handle_file("photo.jpg"),`,
+    `${inside}    network=${text(network)},`,
+    isMany ? `${inside}    target=target,` : `    target="${targets[0]}",  ${named}`,
+    `${inside}    layers=${list(layers)},`,
+    `${inside}    score=${text(score)},`,
+    `${inside}    api_name="/explain",`,
+    `${inside})`,
   ];
   return { Python: python, Shell: shell, 'HTTP API': api };
+};
+
+const copyText = async (text, button, otherwise) => {
+  try {
+    await navigator.clipboard.writeText(text);
+    status.textContent = 'Copied.';
+    const label = button.textContent;
+    button.textContent = 'Copied';
+    setTimeout(() => { button.textContent = label; }, 2000);
+  } catch { // a browser that keeps its clipboard: show the text, so that it can be copied by hand
+    otherwise();
+  }
 };
 
 const showCode = () => {
@@ -312,16 +393,7 @@ const showCode = () => {
       code.setAttribute('aria-label', name);
       code.setAttribute('role', 'region');
       code.tabIndex = 0;
-      copy.addEventListener('click', async () => {
-        try {
-          await navigator.clipboard.writeText(code.textContent);
-          status.textContent = `${name}: copied.`;
-          copy.textContent = 'Copied';
-          setTimeout(() => { copy.textContent = 'Copy'; }, 2000);
-        } catch { // a browser that keeps its clipboard: mark the text, so that it can be copied by hand
-          getSelection().selectAllChildren(code);
-        }
-      });
+      copy.addEventListener('click', () => copyText(code.textContent, copy, () => getSelection().selectAllChildren(code)));
       head.append(make('h3', '', name), copy);
       find('.gx-code').append(head, code);
     }
@@ -347,26 +419,30 @@ const composed = (map) => {
 };
 
 const contactSheet = () => {
-  const { photo, value, maps } = answer;
+  const { photo, value, rows } = answer;
   const scale = 360 / Math.max(photo.naturalWidth, photo.naturalHeight);
   const width = Math.round(photo.naturalWidth * scale), height = Math.round(photo.naturalHeight * scale);
-  const tiles = [['photo', photo], ...maps.map((map) => [map.layer, composed(map)])];
-  const columns = Math.min(tiles.length, Math.max(6, Math.ceil(Math.sqrt(tiles.length))));
+  const count = rows[0].maps.length + 1;
+  const columns = Math.min(count, Math.max(6, Math.ceil(Math.sqrt(count))));
+  const lines = Math.ceil(count / columns);
   const gap = 16, label = 26, title = 44;
   const canvas = make('canvas');
   canvas.width = gap + columns * (width + gap);
-  canvas.height = title + Math.ceil(tiles.length / columns) * (height + label + gap);
+  canvas.height = rows.length * (title + lines * (height + label + gap));
   const context = canvas.getContext('2d');
   context.fillStyle = '#fff';
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.fillStyle = '#18181b';
-  context.font = '600 18px system-ui, sans-serif';
-  context.fillText(`${value.network}: ${spoken(value.target.name)}, ${percent(value.target.probability)}`, gap, 28, canvas.width - 2 * gap);
-  context.font = '14px system-ui, sans-serif';
-  tiles.forEach(([name, picture], i) => {
-    const left = gap + (i % columns) * (width + gap), top = title + Math.floor(i / columns) * (height + label + gap);
-    context.drawImage(picture, left, top, width, height);
-    context.fillText(name, left, top + height + 18, width);
+  rows.forEach(({ target, maps }, row) => {
+    const top = row * canvas.height / rows.length;
+    context.font = '600 18px system-ui, sans-serif';
+    context.fillText(`${value.network}: ${spoken(target.name)}, ${percent(target.probability)}`, gap, top + 28, canvas.width - 2 * gap);
+    context.font = '14px system-ui, sans-serif';
+    [['photo', photo], ...maps.map((map) => [map.layer, composed(map)])].forEach(([name, picture], i) => {
+      const x = gap + (i % columns) * (width + gap), y = top + title + Math.floor(i / columns) * (height + label + gap);
+      context.drawImage(picture, x, y, width, height);
+      context.fillText(name, x, y + height + 18, width);
+    });
   });
   return canvas;
 };
@@ -382,17 +458,24 @@ const savePicture = (canvas, name) => canvas.toBlob((blob) => {
 // --- what the network sees ---
 
 const buildGuess = (guess) => {
-  const isTarget = guess.index === answer.value.target.index;
+  const place = answer.rows.findIndex((row) => row.target.index === guess.index);
+  const name = spoken(guess.name);
   const item = make('li');
   const button = make('button', 'gx-guess');
   button.type = 'button';
-  button.setAttribute('aria-pressed', String(isTarget));
-  button.title = isTarget ? 'The maps below show the evidence for this class' : 'Show the evidence for this class';
+  button.setAttribute('aria-pressed', String(place === 0));
+  button.title = place === 0 ? 'The maps below show the evidence for this class' : 'Show the evidence for this class';
   const bar = make('span', 'gx-bar');
   bar.style.setProperty('--gx-share', guess.probability);
-  button.append(make('span', 'gx-guess-name', spoken(guess.name)), bar, make('span', 'gx-percent', percent(guess.probability)));
-  button.addEventListener('click', () => { if (!isTarget) trigger('select', { index: guess.index }); });
-  item.append(button);
+  button.append(make('span', 'gx-guess-name', name), bar, make('span', 'gx-percent', percent(guess.probability)));
+  button.addEventListener('click', () => { if (place !== 0) trigger('select', { index: guess.index }); });
+  const beside = make('button', 'gx-beside', place > 0 ? '−' : '+');
+  beside.type = 'button';
+  beside.disabled = place === 0;
+  beside.title = place > 0 ? 'Take away the row of this class' : 'Compare: a row for this class too';
+  beside.setAttribute('aria-label', place > 0 ? `No longer compare with ${name}` : `Compare with ${name}`);
+  beside.addEventListener('click', () => trigger('select', { index: guess.index, beside: true }));
+  item.append(button, beside);
   return item;
 };
 
@@ -418,6 +501,7 @@ const applyOpacity = () => {
 };
 
 form.opacity.value = view.opacity;
+form.querySelector(`[name=scale][value=${view.scale}]`).checked = true;
 form.opacity.setAttribute('aria-label', 'Opacity of the heat maps');
 applyOpacity();
 form.addEventListener('submit', (event) => event.preventDefault());
@@ -428,7 +512,17 @@ form.addEventListener('input', () => {
   showCode();
   if (answer && (colormap !== view.colormap || scale !== view.scale)) repaint();
 });
-find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.value.target.name}`));
+find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.rows[0].target.name}`));
+find('.gx-all').addEventListener('click', () => trigger('download', { what: 'everything', ...view }));
+find('.gx-link').addEventListener('click', () => {
+  const { network } = answer.value;
+  const [first, ...others] = answer.rows.map((row) => row.target.index);
+  const preset = document.querySelector('#layers input:checked')?.value ?? 'choose';
+  const layers = preset === 'choose' ? answer.rows[0].maps.map((map) => map.layer).join(',') : preset;
+  const link = new URL(location.href);
+  link.search = new URLSearchParams({ network, class: first, ...(others.length && { beside: others.join(',') }), layers, ...view });
+  copyText(link.href, find('.gx-link'), () => prompt('The link to these settings:', link.href));
+});
 
 // --- a new answer ---
 
@@ -439,28 +533,44 @@ const loadPhoto = (url) => new Promise((resolve, reject) => {
   photo.src = url;
 });
 
+const buildRow = ({ target, maps }) => {
+  const row = make('section', 'gx-row');
+  const list = make('ul', 'gx-cards');
+  list.setAttribute('role', 'list');
+  list.setAttribute('aria-label', `Heat maps for ${spoken(target.name)}, from shallow to deep`);
+  list.style.setProperty('--gx-columns', Math.min(Math.max(maps.length, 3), 6));
+  list.append(...maps.map(buildCard));
+  if (isCompared()) {
+    const head = make('h3', 'gx-class');
+    head.append(spoken(target.name), make('span', 'gx-percent', percent(target.probability)));
+    row.append(head);
+  }
+  row.append(list);
+  return row;
+};
+
 const show = (value, photo) => {
   const isFirst = !answer;
-  answer = value && { value, photo, maps: value.maps.map((map) => ({ ...map, heatBytes: bytes(map.heat) })) };
+  const rows = value?.rows.map(({ target, maps }) => ({ target, maps: maps.map((map) => ({ ...map, target, heatBytes: bytes(map.heat) })) }));
+  answer = value && { value, photo, rows, maps: rows.flatMap((row) => row.maps) };
   find('.gx-empty').hidden = Boolean(value);
   find('.gx-answer').hidden = !value;
   element.querySelector('dialog')?.close();
   painter.disconnect();
-  if (!value) { cardList.replaceChildren(); status.textContent = ''; return; }
-  const inTop = value.predictions.some((guess) => guess.index === value.target.index);
+  if (!value) { rowList.replaceChildren(); status.textContent = ''; return; }
+  const names = rows.map((row) => spoken(row.target.name));
   const title = find('.gx-title');
-  title.replaceChildren('Evidence for ', make('strong', '', spoken(value.target.name)));
+  title.replaceChildren('Evidence for ', ...names.flatMap((name, i) => [...(i ? [', '] : []), make('strong', '', name)]));
   const focused = element.contains(document.activeElement) && document.activeElement.closest('.gx-guesses');
-  find('.gx-guesses').replaceChildren(...[...value.predictions, ...(inTop ? [] : [value.target])].map(buildGuess));
+  const others = rows.map((row) => row.target).filter((target) => value.predictions.every((guess) => guess.index !== target.index));
+  find('.gx-guesses').replaceChildren(...[...value.predictions, ...others].map(buildGuess));
   if (focused) find('.gx-guess[aria-pressed=true]')?.focus({ preventScroll: true });
-  const cards = answer.maps.map(buildCard);
-  cardList.style.setProperty('--gx-columns', Math.min(Math.max(cards.length, 3), 6));
-  cardList.replaceChildren(...cards);
-  cards.forEach((card) => painter.observe(card));
-  find('.gx-direction').hidden = cards.length < 2;
-  find('.gx-raw').href = value.raw.url;
+  rowList.replaceChildren(...rows.map(buildRow));
+  cards().forEach((card) => painter.observe(card));
+  find('.gx-direction').hidden = rows[0].maps.length < 2;
   showCode();
-  status.textContent = `${cards.length} heat ${cards.length === 1 ? 'map' : 'maps'} for ${spoken(value.target.name)}. ` +
+  const count = answer.maps.length;
+  status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} for ${names.join(', ')}. ` +
     `${value.network} takes the photo for ${spoken(value.predictions[0].name)}, ${percent(value.predictions[0].probability)}.`;
   if (isFirst && element.getBoundingClientRect().top > 0.8 * innerHeight) // on a phone the answer lies below the fold
     element.scrollIntoView({ block: 'start', behavior: isStill() ? 'instant' : 'smooth' });
@@ -468,7 +578,7 @@ const show = (value, photo) => {
 
 const render = async () => {
   const run = ++latest;
-  const value = props.value?.maps ? props.value : null;
+  const value = props.value?.rows ? props.value : null;
   if (!value) { // a photo that replaces another takes that away first: wait for it, and the page need not flicker
     setTimeout(() => { if (run === latest) show(null); }, answer ? 700 : 0);
     return;

@@ -52,8 +52,16 @@ class HeatMap:
 
         Source: Selvaraju et al., ICCV 2017, equation 2 (the ReLU), scaled by the maximum for display.
         """
-        positive = np.maximum(self.raw, 0.0)
-        return positive if self.is_empty else np.minimum(positive / np.float32(self.peak), np.float32(1.0))
+        return self.scaled()
+
+    def scaled(self, highest: float | None = None) -> np.ndarray:
+        """float32 (h, w) in [0, 1]: the positive evidence divided by ``highest``.
+
+        Args:
+            highest: what is shown as 1: the highest peak of the maps that are to be compared; None is the own peak.
+        """
+        positive, highest = np.maximum(self.raw, 0.0), self.peak if highest is None else highest
+        return np.minimum(positive / np.float32(highest), np.float32(1.0)) if highest else np.zeros_like(positive)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +89,20 @@ class Explanation:
     versions: Mapping[str, str]
 
     def save(
-        self, folder: str | os.PathLike, *, opacity: float = 0.4, colormap: str = "jet", mode: str = "alpha"
+        self,
+        folder: str | os.PathLike,
+        *,
+        opacity: float = 0.4,
+        colormap: str = "jet",
+        mode: str = "alpha",
+        highest: float | None = None,
     ) -> Path:
         """Write everything into ``folder``; the manifest comes last, so where it stands all is complete.
 
         ``<layer>_overlay.jpg`` and ``<layer>_heat.png`` (8-bit grey) have the photo's own size,
         ``contact_sheet.jpg`` shows all layers side by side, ``maps.npz`` holds the raw maps by layer name,
-        ``manifest.json`` the predictions, settings and versions.
+        ``manifest.json`` the predictions, settings and versions. ``highest`` is the evidence that is painted as the
+        hottest, in all pictures; None paints each map up to its own peak.
 
         Returns:
             The path of the manifest.
@@ -98,6 +113,7 @@ class Explanation:
         """
         folder = Path(folder)
         style = {"opacity": opacity, "colormap": colormap, "mode": mode}
+        heats = {name: heat_map.scaled(highest) for name, heat_map in self.maps.items()}
         manifest = folder / "manifest.json"
         height, width = self.photo.shape[:2]
         entries = []
@@ -105,13 +121,12 @@ class Explanation:
             folder.mkdir(parents=True, exist_ok=True)
             manifest.unlink(missing_ok=True)
             for name, stem in _file_stems(self.maps).items():
-                heat = self.maps[name].heat
+                heat = heats[name]
                 _write(folder / f"{stem}_overlay.jpg", overlay(self.photo, heat, **style))
                 grey = np.rint(resize_heat(heat, width, height) * 255).astype(np.uint8)
                 _write(folder / f"{stem}_heat.png", grey)
                 entries.append(self._entry(name, stem))
-            sheet = contact_sheet(self.photo, {name: m.heat for name, m in self.maps.items()}, **style)
-            _write(folder / "contact_sheet.jpg", sheet)
+            _write(folder / "contact_sheet.jpg", contact_sheet(self.photo, heats, **style))
             with (folder / "maps.npz").open("wb") as file:
                 np.savez_compressed(file, **{name: m.raw for name, m in self.maps.items()})
             content = {
@@ -121,7 +136,7 @@ class Explanation:
                 "method": self.method,
                 "score": self.score,
                 "photo": {"height": height, "width": width},
-                "display": style,
+                "display": {**style, "highest": highest},
                 "maps": entries,
                 "raw": "maps.npz",
                 "contact_sheet": "contact_sheet.jpg",

@@ -137,3 +137,17 @@ def browser_context() -> Iterator["object"]:
         browser = driver.chromium.launch(executable_path=executable, headless=True, args=options)
         yield browser.new_context()
         browser.close()
+
+
+@pytest.fixture
+def visitor(browser_context, server):
+    """Somebody on the page, who meets no error and no other host."""
+    from urllib.parse import urlsplit
+
+    from browser import Visitor
+
+    visitor = Visitor(browser_context, server.url)
+    yield visitor
+    visitor.page.close()
+    assert visitor.complaints == []
+    assert {urlsplit(url).netloc for url in visitor.requests if url.startswith("http")} == {urlsplit(server.url).netloc}

@@ -82,7 +82,7 @@ def test_save_writes_overlays_heat_maps_raw_maps_and_a_manifest(tmp_path):
 
     assert [entry["layer"] for entry in content["maps"]] == list(result.maps)
     assert content["target"]["index"] == result.target.index
-    assert content["display"] == {"opacity": 0.6, "colormap": "viridis", "mode": "alpha"}
+    assert content["display"] == {"opacity": 0.6, "colormap": "viridis", "mode": "alpha", "highest": None}
     files = {"manifest.json", "maps.npz", "contact_sheet.jpg"}
     files |= {entry[kind] for entry in content["maps"] for kind in ("overlay", "heat")}
     assert {path.name for path in folder.iterdir()} == files

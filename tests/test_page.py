@@ -5,9 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -17,15 +17,6 @@ from conftest import serve
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def visitor(browser_context, server):
-    visitor = Visitor(browser_context, server.url)
-    yield visitor
-    visitor.page.close()
-    assert visitor.complaints == []
-    assert {urlsplit(url).netloc for url in visitor.requests if url.startswith("http")} == {urlsplit(server.url).netloc}
 
 
 @pytest.fixture(scope="module")
@@ -345,8 +336,10 @@ def test_the_code_that_is_shown_makes_the_maps_that_are_shown(visitor, photos, t
         "HTTP API": ([sys.executable, "-c", texts["HTTP API"] + "print(raw_maps)"], None),
     }
     with visitor.page.expect_download() as download:
-        visitor.page.locator(".gx-raw").click()
-    shown = np.load(download.value.path())
+        visitor.page.locator(".gx-all").click()
+    with zipfile.ZipFile(download.value.path()) as everything:
+        (name,) = (name for name in everything.namelist() if name.endswith("maps.npz"))
+        shown = np.load(everything.extract(name, tmp_path))
     for name, (command, folder) in ways.items():
         answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert answer.returncode == 0, (name, answer.stderr)
@@ -380,7 +373,7 @@ def test_the_code_of_the_shared_scale_paints_as_the_page_does(visitor, photos, t
     assert hottest == pytest.approx({name: peak / max(peaks.values()) for name, peak in peaks.items()}, rel=1e-3)
 
 
-# --- a card, enlarged and saved ---
+# --- a card, enlarged ---
 
 
 def test_a_card_is_enlarged_by_keyboard_and_escape_returns(visitor, photos):
@@ -434,35 +427,6 @@ def test_an_enlarged_map_is_read_cell_by_cell_and_layer_by_layer(visitor, photos
     dialog.wait_for(state="detached")
     focused = visitor.page.evaluate("document.activeElement.closest('[data-layer]').dataset.layer")
     assert focused == before.layer.name
-
-
-def test_a_saved_card_is_the_overlay_that_is_shown(visitor, photos):
-    import gradcam_core as gc
-
-    visitor.explain(photos / "landscape.jpg")
-    visitor.page.locator(".gx-colormaps label", has_text="viridis").click()
-    with visitor.page.expect_download() as download:
-        visitor.page.locator(f"{CARDS} .gx-save").last.click()
-    assert download.value.suggested_filename.startswith("gradcam-block")
-    saved = np.asarray(Image.open(download.value.path()).convert("RGB"), np.float32)
-    result = gc.explain(gc.load("bundled"), photos / "landscape.jpg")
-    expected = gc.overlay(result.photo, list(result.maps.values())[-1].heat, opacity=0.4, colormap="viridis")
-    assert saved.shape == expected.shape
-    assert np.abs(saved - expected).mean() < 3  # the photo is shown as a JPEG
-
-
-def test_all_cards_as_one_picture_and_the_raw_maps(visitor, photos, stages):
-    visitor.explain(photos / "landscape.jpg")
-    with visitor.page.expect_download() as download:
-        visitor.page.click(".gx-sheet")
-    width, height = Image.open(download.value.path()).size
-    assert width > 1000
-    assert height > 250
-    with visitor.page.expect_download() as download:
-        visitor.page.click(".gx-raw")
-    assert download.value.suggested_filename == "gradcam-maps.npz"
-    maps = np.load(download.value.path())
-    assert {name: maps[name].shape for name in maps} == {layer.name: layer.shape[:2] for layer in stages}
 
 
 # --- everyone's page ---

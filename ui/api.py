@@ -1,17 +1,22 @@
-"""The HTTP API: `/predict` and `/explain`, typed, for gradio_client."""
+"""The HTTP API: `/predict` and `/explain`, typed, for gradio_client; with ``app.py --mcp`` they are MCP tools too."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import cv2
 import gradio as gr
 import numpy as np
+from gradio.utils import get_function_description
+from gradio_client.utils import is_http_url_like
+from pydantic import Field
 
 import gradcam_core as gc
 
 from .answers import ExplanationSummary, Guess, TypedJSON, guesses, summarize
 from .cache import keep
 from .choices import Networks
-from .layer_grid import raw_maps
+from .downloads import raw_maps
 from .photo_input import PhotoInput
 from .visit import answering
 
@@ -24,9 +29,9 @@ def add(networks: Networks) -> None:
         """The most probable classes of a photo.
 
         Parameters:
-            image: the photo, as an uploaded file (gradio_client: handle_file(path))
+            image: the photo, as a file uploaded to this server; in MCP its address there, or a data: URL of up to 3 MB
             network: the name of a network, as `python -m gradcam_core networks` lists them
-            top: how many classes
+            top: how many classes, from 1 to 1000
         Returns:
             a list of index, name, wordnet_id and probability, most probable first
         """
@@ -47,14 +52,15 @@ def add(networks: Networks) -> None:
         """Where each layer of a network finds evidence for a class in a photo.
 
         Parameters:
-            image: the photo, as an uploaded file (gradio_client: handle_file(path))
+            image: the photo, as a file uploaded to this server; in MCP its address there, or a data: URL of up to 3 MB
             network: the name of a network, as `python -m gradcam_core networks` lists them
             target: the class, by name, index or WordNet id; empty for the most probable one
             layers: "stages" (one per resolution stage), "last", "all", a layer's name, or a list of names
             score: "logit", or "probability" for the arithmetic of many articles
         Returns:
-            predictions, target and a summary of each map; a picture of all maps side by side; the raw float32 maps by
-            layer name (.npz)
+            the predictions, the target and a summary of each map
+            a picture of all maps side by side
+            the raw float32 maps by layer name (.npz)
         """
         if not isinstance(target, str | None):
             raise gc.TargetError("The target is given as text: a name, an index or a WordNet id.")
@@ -72,13 +78,14 @@ def add(networks: Networks) -> None:
         )
 
     names = tuple(name for _, name in networks.choices())
+    about = get_function_description(predict)[1] | get_function_description(explain)[1]
     with gr.Row(visible=False):
-        image_in = PhotoInput(label="image")
-        network_in = TypedJSON(Literal[names], value=networks.start, label="network")
-        top_in = TypedJSON(int, value=5, label="top")
-        target_in = TypedJSON(str, value="", label="target")
-        layers_in = TypedJSON(str | list[str], value="stages", label="layers")
-        score_in = TypedJSON(Literal["logit", "probability"], value="logit", label="score")
+        image_in = _Photo(about["image"], label="image")
+        network_in = _Setting(Literal[names], about["network"], value=networks.start, label="network")
+        top_in = _Setting(Annotated[int, Field(ge=1, le=1000)], about["top"], value=5, label="top")
+        target_in = _Setting(str, about["target"], value="", label="target")
+        layers_in = _Setting(str | list[str], about["layers"], value="stages", label="layers")
+        score_in = _Setting(Literal["logit", "probability"], about["score"], value="logit", label="score")
         predictions_out = TypedJSON(list[Guess], label="predictions")
         explanation_out = TypedJSON(ExplanationSummary, label="explanation")
         sheet_out, raw_out = gr.File(label="contact_sheet"), gr.File(label="raw_maps")
@@ -100,3 +107,35 @@ def _photo(image: str | None) -> np.ndarray:
     if image is None:
         raise gc.PhotoError("There is no photo. Send one as image.")
     return gc.read_image(image)
+
+
+class _Setting(TypedJSON):
+    """An argument of the API; what it is for stands in the API's description."""
+
+    def __init__(self, kind: Any, about: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(kind, **kwargs)
+        self._schema |= {"additional_description": about}
+
+
+class _Photo(PhotoInput):
+    """The photo of a call: an uploaded file, by its path or by the address under which Gradio serves it.
+
+    MCP clients name a file by its address. It is never fetched: only the path in it counts, and a path outside the
+    upload folder is refused like any other address.
+    """
+
+    def __init__(self, about: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self._about = about
+
+    def api_info(self) -> dict[str, Any]:
+        return super().api_info() | {"additional_description": self._about}
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """The path of the uploaded file that is meant; see `PhotoInput` for what is refused."""
+        if url_or_file_path and is_http_url_like(str(url_or_file_path)):
+            _, _, name = urlsplit(str(url_or_file_path)).path.partition("/gradio_api/file=")
+            path = Path(unquote(name)).resolve()
+            if name and path.is_relative_to(Path(self.GRADIO_CACHE).resolve()):
+                return str(path)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)

@@ -1,6 +1,6 @@
 """What can be chosen on the page: networks, classes and layers, with the words that describe them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gradio as gr
 
@@ -19,8 +19,16 @@ class Networks:
         self._started = started
         self.file = started.name if started else ""
 
-    def load(self, name: object, progress: gr.Progress | None = None) -> "gc.Classifier":
+    def is_fetched(self, name: str) -> bool:
+        """Whether a network's weights must be fetched before it can be used."""
+        return name in gc.NETWORKS and not zoo.weights_here(name)
+
+    def load(
+        self, name: object, progress: gr.Progress | None = None, look: Callable[[], None] = lambda: None
+    ) -> "gc.Classifier":
         """A network by the name that the page shows; never a path, whoever asks.
+
+        ``look`` is called again and again meanwhile; what it raises ends the loading.
 
         Raises:
             NetworkError: there is none of that name, or its weights cannot be had.
@@ -32,6 +40,7 @@ class Networks:
         entry = zoo.find(name)
 
         def report(stage: str, done: float, total: float) -> None:
+            look()
             if progress is not None and stage == "download":
                 progress((round(done / 1e6), round(total / 1e6)), desc=f"Fetching {entry.name}", unit="MB")
             elif progress is not None:
@@ -48,10 +57,9 @@ class Networks:
 
 
 def _network_label(entry: zoo.Entry) -> str:
-    if entry.name == "bundled":
-        return "bundled · built in"
-    size = f"{entry.megabytes} MB"
-    return f"{entry.name} · {size} here" if zoo.weights_here(entry.name) else f"{entry.name} · fetch {size}"
+    size, million = f"{entry.megabytes} MB", f"{entry.parameters / 1e6:.3g} M"
+    where = "built in" if entry.weights is None else f"{size} here" if zoo.weights_here(entry.name) else f"fetch {size}"
+    return f"{entry.name} · {million} · {where}"
 
 
 def network_note(network: "gc.Classifier") -> str:

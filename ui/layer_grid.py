@@ -8,19 +8,19 @@ picture, and a file may have expired when it is asked for.
 """
 
 import base64
-import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import gradio as gr
 import numpy as np
-from gradio.data_classes import FileData
+from gradio.data_classes import FileData, GradioModel
 
 from gradcam_core import COLORMAPS, Explanation, HeatMap
 from gradcam_core.render import lookup_table
 
-from .answers import ExplanationSummary, MapSummary, summarize
+from .answers import Guess, MapSummary, guesses, summarize_map
 from .cache import keep
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -34,18 +34,29 @@ class LayerCard(MapSummary):
     heat: str  # base64 of uint8 (h, w), row by row
 
 
-class LayerGridData(ExplanationSummary):
-    """What the browser gets."""
+class ClassRow(GradioModel):
+    """The cards of one class, from shallow to deep."""
 
-    photo: FileData
-    photo_size: list[int]  # height, width of the photo as it was given
-    raw: FileData
+    target: Guess
     maps: list[LayerCard]
 
 
-class LayerGrid(gr.HTML):
-    """Shows an `Explanation`; the event ``select`` carries the index of a class that was clicked.
+class LayerGridData(GradioModel):
+    """What the browser gets."""
 
+    network: str
+    score: str
+    predictions: list[Guess]
+    photo: FileData
+    photo_size: list[int]  # height, width of the photo as it was given
+    rows: list[ClassRow]
+
+
+class LayerGrid(gr.HTML):
+    """Shows the explanations of one photo by one network, a row for each class.
+
+    The event ``select`` carries the index of a class that was clicked, and whether it is to stand ``beside`` the
+    others; ``download`` carries what is to be saved, and the opacity, colours and scale that are set.
     ``file`` is the name of the network that comes from a .keras file, if there is one.
     """
 
@@ -53,7 +64,7 @@ class LayerGrid(gr.HTML):
 
     def __init__(
         self,
-        value: Explanation | None = None,
+        value: Sequence[Explanation] | None = None,
         *,
         opacity: float = 0.4,
         colormap: str = "jet",
@@ -76,27 +87,29 @@ class LayerGrid(gr.HTML):
     def preprocess(self, payload: Any) -> None:  # noqa: ANN401
         """Nothing: the page never reads its own answer back."""
 
-    def postprocess(self, value: Explanation | None) -> LayerGridData | None:
-        """An explanation as the browser takes it; the files lie in the cache, where Gradio clears them up."""
-        if value is None:
+    def postprocess(self, value: Sequence[Explanation] | None) -> LayerGridData | None:
+        """Explanations as the browser takes them; the photo lies in the cache, where Gradio clears it up."""
+        if not value:
             return None
-        summary = summarize(value)
+        first, size = value[0], value[0].photo.shape[:2]
+        photo = keep(_jpeg(first.photo), "photo.jpg", self.GRADIO_CACHE)
         return LayerGridData(
-            network=summary.network,
-            score=summary.score,
-            target=summary.target,
-            predictions=summary.predictions,
-            photo=self._file("photo.jpg", _jpeg(value.photo)),
-            photo_size=list(value.photo.shape[:2]),
-            raw=self._file("gradcam-maps.npz", raw_maps(value)),
-            maps=[
-                LayerCard(**entry.model_dump(), heat=_base64(_levels(heat_map)))
-                for entry, heat_map in zip(summary.maps, value.maps.values(), strict=True)
+            network=first.network,
+            score=first.score,
+            predictions=guesses(first.predictions),
+            photo=FileData(path=photo, orig_name="photo.jpg"),
+            photo_size=list(size),
+            rows=[
+                ClassRow(
+                    target=guesses([row.target])[0],
+                    maps=[
+                        LayerCard(**summarize_map(entry, size).model_dump(), heat=_base64(_levels(entry)))
+                        for entry in row.maps.values()
+                    ],
+                )
+                for row in value
             ],
         )
-
-    def _file(self, name: str, content: bytes) -> FileData:
-        return FileData(path=keep(content, name, self.GRADIO_CACHE), orig_name=name)
 
     def api_info(self) -> dict[str, Any]:
         return LayerGridData.model_json_schema()  # gr.HTML would say that it is a string
@@ -106,13 +119,6 @@ class LayerGrid(gr.HTML):
 
     def example_value(self) -> None:
         return None
-
-
-def raw_maps(explanation: Explanation) -> bytes:
-    """The signed float32 maps by layer name, as the bytes of an .npz file."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **{name: heat_map.raw for name, heat_map in explanation.maps.items()})
-    return file.getvalue()
 
 
 def _levels(heat_map: HeatMap) -> np.ndarray:

@@ -9,12 +9,12 @@ from . import api
 from .choices import LAYER_COLUMNS, PRESETS, Networks
 from .layer_grid import ASSETS, LayerGrid
 from .photo_input import PhotoInput
-from .visit import Shown, Steps
+from .visit import BESIDE, Shown, Steps
 
 NAME = "Grad-CAM Explorer"
 LEAD = "See which parts of a photo each stage of a network used to recognise what is in it."
 EXAMPLES = ("lion.jpg", "cheetah.jpg", "tower.jpg")  # they lie in Gradio's own package
-KEPT = (900, 3600)  # seconds: how often visitors' files are looked through, and how old they may get
+KEPT = (60, 480)  # seconds: how often visitors' files are looked through, and how long an unused one is kept
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, up to 20 MB"
 
 METHOD = """
@@ -81,12 +81,20 @@ NAME_EXAMPLES = (
     f" button.setAttribute('aria-label', 'Example photo: ' + {[name.split('.')[0] for name in EXAMPLES]}[i]))"
 )
 
+# A file that the server has made is saved as if its link had been clicked.
+SAVE = """(file) => {
+  const link = document.createElement('a');
+  Object.assign(link, { href: file.url, download: file.orig_name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}"""
+
 TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
 
 
 def build(networks: Networks) -> gr.Blocks:
     """The page over these networks, ready for ``launch``."""
-    steps = Steps(networks)
     with gr.Blocks(title=NAME, delete_cache=KEPT, analytics_enabled=False) as page:
         shown = gr.State(Shown(networks.start))
         gr.HTML(f"<div><h1>{NAME}</h1><p>{LEAD}</p></div>", elem_id="head", apply_default_css=False)
@@ -111,8 +119,18 @@ def build(networks: Networks) -> gr.Blocks:
                 network = gr.Dropdown(
                     networks.choices(), value=networks.start, label="Network", elem_id="network", info=" "
                 )
+                stop = gr.Button("Stop the download", visible=False, elem_id="stop", size="sm")
                 target = gr.Dropdown(
                     [], label="Class", elem_id="class", interactive=True, info="What the maps show evidence for"
+                )
+                beside = gr.Dropdown(
+                    [],
+                    label="Compare with",
+                    multiselect=True,
+                    max_choices=BESIDE,
+                    elem_id="beside",
+                    interactive=True,
+                    info=f"Up to {BESIDE} more classes, a row each",
                 )
                 preset = gr.Radio(
                     [(text, name) for name, text in PRESETS.items()], value="stages", label="Layers", elem_id="layers"
@@ -122,6 +140,7 @@ def build(networks: Networks) -> gr.Blocks:
                 )
             with gr.Column(scale=1, min_width=300):
                 grid = LayerGrid(elem_id="grid", label="Explanation", file=networks.file)
+                taken = gr.File(visible="hidden", label="Download")
         with gr.Accordion("The layers of this network", open=False, elem_id="table"):
             table = gr.Dataframe(
                 headers=list(LAYER_COLUMNS),
@@ -134,25 +153,40 @@ def build(networks: Networks) -> gr.Blocks:
 
         private = {"api_visibility": "private", "trigger_mode": "always_last"}
         computes = {**private, "concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
+        aside = {**private, "queue": False, "show_progress": "hidden"}
         loads = {**private, "concurrency_limit": 2, "concurrency_id": "load", "show_progress_on": [grid]}
 
-        page.load(steps.open, [shown], [shown, network, target, chosen, table], **loads)
+        steps = Steps(networks, grid.GRADIO_CACHE)
+        opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
+        answer = [shown, target, beside, grid]
+        page.load(steps.open, [shown], [shown, network, target, beside, preset, chosen, table], **opens)
         page.load(None, js=NAME_EXAMPLES)
         page.load(None, js=f"() => ({TAKE_ANY_FILE})({MAX_BYTES})")
-        photo.change(steps.photo, [photo, shown], [shown, target, grid], **computes).failure(
-            steps.put_back, [shown], [shown, photo, target, grid], **computes
+        photo.change(steps.photo, [photo, shown], answer, **computes).failure(
+            steps.put_back, [shown], [shown, photo, target, beside, grid], **computes
         )
-        photo.clear(steps.clear, [shown], [shown, target, grid], **computes)
+        photo.clear(steps.clear, [shown], answer, **computes)
+        network.input(steps.offer_stop, [network], [stop], **aside)
+        stop.click(steps.stop, **aside)
         fetched = network.input(steps.fetch, [network], **loads)
         changed = fetched.success(
-            steps.network, [network, shown], [shown, network, target, chosen, table, preset, grid], **computes
+            steps.network,
+            [network, shown],
+            [shown, network, target, beside, chosen, table, preset, grid],
+            **computes,
         )
+        for hide in (fetched.success, fetched.failure):
+            hide(lambda: gr.Button(visible=False), None, [stop], **aside)
         for step in (fetched, changed):
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
-        target.input(steps.target, [target, shown], [shown, target, grid], **computes)
-        grid.select(steps.guess, [shown], [shown, target, grid], **computes)
+        target.input(steps.target, [target, shown], answer, **computes)
+        beside.input(steps.beside, [beside, shown], answer, **computes)
+        grid.select(steps.guess, [shown], answer, **computes)
         preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes)
         chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes)
+        grid.download(steps.take, [shown], [taken], **{**computes, "trigger_mode": "multiple"}).success(
+            None, [taken], js=SAVE, **private
+        )
         api.add(networks)
     return page.queue(max_size=64)
 

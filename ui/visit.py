@@ -6,7 +6,7 @@ Every step changes one thing of what is shown and leaves the rest, so an error l
 import functools
 import html
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,10 +15,13 @@ import gradio as gr
 import gradcam_core as gc
 
 from .choices import PRESETS, Networks, class_choices, layer_choices, layer_rows, network_note
+from .downloads import Style, card, everything
+from .explained import Explained
 from .photo_input import TITLE as PHOTO_TITLE
 
 log = logging.getLogger("gradcam")
 
+BESIDE = 3  # so many classes can stand beside the first
 PROGRESS = gr.Progress()  # as a default value it tells Gradio to hand one in
 TITLES = {
     gc.PhotoError: PHOTO_TITLE,
@@ -63,6 +66,7 @@ class Shown:
     network: str
     photo: str | None = None  # path in Gradio's cache
     target: int | None = None  # None: the most probable class
+    beside: tuple[int, ...] = ()  # other classes, each a row of its own
     layers: str | tuple[str, ...] = "stages"
     before: "Shown | None" = None  # what was shown until the photo was taken away
 
@@ -70,73 +74,144 @@ class Shown:
 class Steps:
     """The answers to what a visitor does. The types of arguments are not to be trusted: anyone may call."""
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(self, networks: Networks, cache: str) -> None:
         self._networks = networks
+        self._cache = cache  # where files for the browser lie
+        self._explained = Explained()
+        self._stopped: set[str] = set()  # visitors who no longer want what is being fetched
 
     @answering
-    def open(self, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """The page is opened -> shown, network, class, chosen layers, layer table.
+    def open(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
+        """The page is opened, perhaps by a link -> shown, network, class, compared classes, preset, chosen layers,
+        layer table.
 
-        When the network of the start cannot be had, the page goes on with the built-in one and says so.
+        When the network cannot be had, the page goes on with the built-in one and says so. What a link asks for and is
+        not there is left out, with a word.
         """
+        asked = dict(request.query_params)
         try:
-            self._networks.load(shown.network, progress)
+            shown = replace(shown, network=self._networks.load(asked.get("network") or shown.network, progress).name)
         except gc.NetworkError as error:
             sentence = f"{html.escape(str(error), quote=False)} The built-in network is used for now."
             gr.Warning(sentence, title="Another network is used")
             shown = replace(shown, network="bundled")
-        return shown, *self._describe(shown)
+        network = self._networks.load(shown.network)
+        try:
+            target = network.resolve_target(asked.get("class") or None)
+            beside = [network.resolve_target(name) for name in asked.get("beside", "").split(",") if name]
+            layers = asked.get("layers") or shown.layers
+            names = tuple(layers.split(","))
+            if layers not in PRESETS or layers == "choose":
+                layers = tuple(layer.name for layer in gc.select(network, list(names)))
+            shown = replace(shown, target=target, beside=_apart(beside, target), layers=layers)
+        except gc.GradcamError as error:
+            gr.Warning(f"The link asks for something else: {html.escape(str(error), quote=False)}", title="Link")
+        preset = shown.layers if isinstance(shown.layers, str) else "choose"
+        about, classes, beside, chosen, table = self._describe(shown)
+        return shown, about, classes, beside, preset, chosen, table
 
     @answering
     def photo(self, photo: str | None, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another photo -> shown, class, grid."""
+        """Another photo -> shown, class, compared classes, grid. A class chosen beforehand holds for the first one."""
         if photo is None or photo == shown.photo:  # taken away, which is `clear`; or put back
-            return gr.skip(), gr.skip(), gr.skip()
-        shown = replace(shown, photo=photo, target=None, before=None)
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        if shown.photo or shown.before:
+            shown = replace(shown, target=None, beside=())
+        shown = replace(shown, photo=photo, before=None)
         return shown, *self._explain(shown, progress)
 
     @answering
     def clear(self, shown: Shown) -> tuple[Any, ...]:
-        """The photo is taken away, perhaps for another that is coming up -> shown, class, grid."""
-        shown = replace(shown, photo=None, target=None, before=shown if shown.photo else shown.before)
+        """The photo is taken away, perhaps for another that is coming up -> shown, class, compared classes, grid."""
+        before = shown if shown.photo else shown.before
+        shown = replace(shown, photo=None, target=None, beside=(), before=before)
         return shown, *self._explain(shown, PROGRESS)
 
     @answering
     def put_back(self, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """The new photo cannot be used -> shown, photo, class, grid, as they were before it."""
+        """The new photo cannot be used -> shown, photo, class, compared classes, grid, as before it."""
         if shown.photo or not shown.before:
-            return shown, shown.photo, gr.skip(), gr.skip()
+            return shown, shown.photo, gr.skip(), gr.skip(), gr.skip()
         shown = replace(shown.before, network=shown.network)
         return shown, shown.photo, *self._explain(shown, progress)
 
     @answering
-    def fetch(self, network: object, progress: gr.Progress = PROGRESS) -> None:
+    def fetch(self, network: object, request: gr.Request, progress: gr.Progress = PROGRESS) -> None:
         """Make a network ready. A step of its own, so that nobody else waits for a download."""
-        self._networks.load(network, progress)
+        visitor = request.session_hash
+        self._stopped.discard(visitor)
+
+        def look() -> None:
+            if visitor in self._stopped:
+                raise gc.NetworkError(f"The download of {network} was stopped. The network before it stays.")
+
+        self._networks.load(network, progress, look)
+
+    @answering
+    def stop(self, request: gr.Request) -> None:
+        """The visitor no longer wants what is being fetched for them."""
+        self._stopped.add(request.session_hash)
+
+    @answering
+    def offer_stop(self, network: object) -> Any:  # noqa: ANN401
+        """-> the stop button, to be seen while weights are fetched."""
+        return gr.Button(visible=isinstance(network, str) and self._networks.is_fetched(network))
 
     @answering
     def network(self, network: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another network -> shown, network, class, chosen layers, layer table, preset, grid."""
+        """Another network -> shown, network, class, compared classes, chosen layers, layer table, preset,
+        grid."""
         layers = shown.layers if isinstance(shown.layers, str) else "stages"
-        shown = replace(shown, network=self._networks.load(network).name, target=None, layers=layers)
-        about, classes, chosen, table = self._describe(shown)
+        shown = replace(shown, network=self._networks.load(network).name, target=None, beside=(), layers=layers)
+        about, classes, beside, chosen, table = self._describe(shown)
         if shown.photo is None:
-            return shown, about, classes, chosen, table, layers, None
-        classes, grid = self._explain(shown, progress)
-        return shown, about, classes, chosen, table, layers, grid
+            return shown, about, classes, beside, chosen, table, layers, None
+        classes, beside, grid = self._explain(shown, progress)
+        return shown, about, classes, beside, chosen, table, layers, grid
 
     @answering
     def target(self, target: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another class, from the list -> shown, class, grid."""
-        if target is not None and (isinstance(target, bool) or not isinstance(target, int)):
+        """Another class, from the list -> shown, class, compared classes, grid."""
+        if target is not None and not _is_index(target):
             raise gc.TargetError("The class is given by its index, a whole number.")
-        shown = replace(shown, target=target)
+        shown = replace(shown, target=target, beside=_apart(shown.beside, target))
+        return shown, *self._explain(shown, progress)
+
+    @answering
+    def beside(self, targets: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
+        """Classes to compare with, from the list -> shown, class, compared classes, grid."""
+        if not isinstance(targets, list) or not all(map(_is_index, targets)):
+            raise gc.TargetError("The classes are given as a list of indices, whole numbers.")
+        if len(targets) > BESIDE:
+            raise gc.TargetError(f"At most {BESIDE} classes can stand beside the first. Take one away.")
+        if tuple(targets) == shown.beside:  # the page itself has set the list
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        shown = replace(shown, beside=_apart(targets, shown.target))
         return shown, *self._explain(shown, progress)
 
     @answering
     def guess(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another class, by a click on its bar -> shown, class, grid."""
-        return self.target((event._data or {}).get("index"), shown, progress)
+        """Another class, by a click on its bar, or one more beside it -> shown, class, compared classes, grid."""
+        wish = event._data or {}
+        index = wish.get("index")
+        if not wish.get("beside"):
+            return self.target(index, shown, progress)
+        others = [other for other in shown.beside if other != index]
+        return self.beside([*others, index] if index not in shown.beside else others, shown, progress)
+
+    @answering
+    def take(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
+        """A file to take away -> its path: one card at the photo's own size, or everything that is shown (.zip)."""
+        if shown.photo is None:
+            raise gc.PhotoError("There is no photo. Choose one first.")
+        wish = event._data or {}
+        style = Style.of(wish)
+        progress(0.4, desc="Making the file")
+        network = self._networks.load(shown.network, progress)
+        explanations = self._explanations(network, shown)
+        if wish.get("what") == "card":
+            return card(explanations, wish.get("target"), wish.get("layer"), style, self._cache)
+        return everything(explanations, style, self._cache)
 
     @answering
     def preset(self, preset: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
@@ -150,7 +225,7 @@ class Steps:
         else:
             shown = replace(shown, layers=preset)
         chosen = gr.Dropdown(value=self._layer_names(shown), visible=is_list)
-        return shown, chosen, self._explain(shown, progress)[1]
+        return shown, chosen, self._explain(shown, progress)[-1]
 
     @answering
     def chosen(self, names: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
@@ -162,29 +237,47 @@ class Steps:
         if not names:
             raise gc.LayerError("Choose at least one layer. What is shown stays until then.")
         shown = replace(shown, layers=tuple(names))
-        return shown, self._explain(shown, progress)[1]
+        return shown, self._explain(shown, progress)[-1]
 
     def _layer_names(self, shown: Shown) -> list[str]:
         network = self._networks.load(shown.network)
         return [layer.name for layer in gc.select(network, shown.layers)]
 
     def _describe(self, shown: Shown) -> tuple[Any, ...]:
+        """-> network, class, compared classes, chosen layers, layer table."""
         network = self._networks.load(shown.network)
+        classes, is_list = class_choices(network), not isinstance(shown.layers, str)
         return (
             gr.Dropdown(self._networks.choices(), value=network.name, info=network_note(network)),
-            gr.Dropdown(class_choices(network), value=None, interactive=True),
-            gr.Dropdown(layer_choices(network), value=self._layer_names(shown), visible=False),
+            gr.Dropdown(classes, value=shown.target, interactive=True),
+            gr.Dropdown(classes, value=list(shown.beside), interactive=True),
+            gr.Dropdown(layer_choices(network), value=self._layer_names(shown), visible=is_list),
             layer_rows(network),
         )
 
-    def _explain(self, shown: Shown, progress: gr.Progress) -> tuple[Any, gc.Explanation | None]:
-        """-> class, grid."""
+    def _explanations(self, network: "gc.Classifier", shown: Shown) -> tuple[gc.Explanation, ...]:
+        layers = shown.layers if isinstance(shown.layers, str) else list(shown.layers)
+        found = self._explained.explain(network, shown.photo, (shown.target, *shown.beside), layers)
+        return found[:1] + tuple(row for row in found[1:] if row.target.index != found[0].target.index)
+
+    def _explain(self, shown: Shown, progress: gr.Progress) -> tuple[Any, ...]:
+        """-> class, compared classes, grid."""
         progress(0, desc=f"Loading {shown.network}")
         network = self._networks.load(shown.network, progress)
         if shown.photo is None:
-            return gr.Dropdown(class_choices(network), value=None), None
+            choices = class_choices(network)
+            return gr.Dropdown(choices, value=shown.target), gr.Dropdown(choices, value=list(shown.beside)), None
         progress(0.4, desc="Looking for evidence")
-        layers = shown.layers if isinstance(shown.layers, str) else list(shown.layers)
-        explanation = gc.explain(network, shown.photo, shown.target, layers)
-        choices = class_choices(network, explanation.predictions)
-        return gr.Dropdown(choices, value=explanation.target.index), explanation
+        explanations = self._explanations(network, shown)
+        choices = class_choices(network, explanations[0].predictions)
+        target, *beside = (row.target.index for row in explanations)
+        return gr.Dropdown(choices, value=target), gr.Dropdown(choices, value=beside), explanations
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _apart(beside: Sequence[int], target: int | None) -> tuple[int, ...]:
+    """Each class once, and not the one they stand beside."""
+    return tuple(dict.fromkeys(other for other in beside if other != target))[:BESIDE]

@@ -1,0 +1,81 @@
+"""What a visitor takes away: one card at the photo's own size, or everything that is shown."""
+
+import io
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+import gradcam_core as gc
+
+from .cache import keep
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the maps are shown: opacity in [0, 1], colour map, and the scale, "each" or "shared"."""
+
+    opacity: float = 0.4
+    colormap: str = "jet"
+    scale: str = "each"
+
+    @classmethod
+    def of(cls, wish: Mapping[str, Any]) -> "Style":
+        """What the browser says is set; `gradcam_core` checks the opacity and the colour map."""
+        style = cls(**{name: wish[name] for name in ("opacity", "colormap", "scale") if name in wish})
+        if not isinstance(style.colormap, str) or style.scale not in ("each", "shared"):
+            raise gc.SettingError('The colour map is given by its name, and the scale is "each" or "shared".')
+        return style
+
+
+def card(explanations: Sequence[gc.Explanation], target: object, layer: object, style: Style, cache: str) -> str:
+    """The photo at its own size with one map over it -> path of a PNG."""
+    row = next((row for row in explanations if row.target.index == target), None)
+    if row is None or not isinstance(layer, str) or layer not in row.maps:
+        raise gc.LayerError("This map is no longer shown. Choose one that is.")
+    picture = gc.overlay(
+        row.photo, row.maps[layer].scaled(_highest(explanations, style)), style.opacity, style.colormap
+    )
+    content = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
+    return keep(content, f"gradcam-{_file_name(row.target.name)}-{_file_name(layer)}.png", cache)
+
+
+def everything(explanations: Sequence[gc.Explanation], style: Style, cache: str) -> str:
+    """All that `Explanation.save` writes, a folder for each class -> path of a .zip."""
+    content = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for row in explanations:
+            own = Path(folder) / f"{row.target.index:03}-{_file_name(row.target.name)}"
+            row.save(own, opacity=style.opacity, colormap=style.colormap, highest=_highest(explanations, style))
+            for path in sorted(own.iterdir()):
+                # always the same date, so that equal files are stored once
+                entry = zipfile.ZipInfo(str(path.relative_to(folder)))
+                is_packed = path.suffix in (".jpg", ".png", ".npz")
+                entry.compress_type = zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED
+                file.writestr(entry, path.read_bytes())
+    first = explanations[0]
+    return keep(content.getvalue(), f"gradcam-{_file_name(first.network)}-{_file_name(first.target.name)}.zip", cache)
+
+
+def raw_maps(explanation: gc.Explanation) -> bytes:
+    """The signed float32 maps by layer name, as the bytes of an .npz file."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: heat_map.raw for name, heat_map in explanation.maps.items()})
+    return file.getvalue()
+
+
+def _highest(explanations: Sequence[gc.Explanation], style: Style) -> float | None:
+    """The peak that all maps are shown up to, on a shared scale."""
+    if style.scale == "each":
+        return None
+    return max(heat_map.peak for row in explanations for heat_map in row.maps.values())
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
