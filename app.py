@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -56,6 +57,12 @@ def arguments() -> argparse.Namespace:
         help=f"megabytes of weights that stay loaded, so that a network that was used need not be loaded again; the "
         f"least recently used go first; {zoo.MEMORY} where none is given (GRADCAM_MEMORY)",
     )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        default=os.environ.get("GRADCAM_MCP", "").lower() in ("1", "true", "yes", "on"),
+        help="offer predict and explain as MCP tools too, under /gradio_api/mcp/ (GRADCAM_MCP=1)",
+    )
     return parser.parse_args()
 
 
@@ -65,6 +72,8 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     try:
         zoo.keep_in_memory(asked.memory)
+        if asked.mcp:
+            _require_mcp()
         started = _own_network(asked.network, asked.labels)
     except GradcamError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -73,11 +82,21 @@ def main() -> int:
     from ui import page  # Gradio takes seconds to import: --help and a wrong name do not wait for it
     from ui.choices import Networks
 
+    if asked.mcp:
+        from ui import mcp_tools
+
+        mcp_tools.install()
     networks = Networks(asked.network, started)
     blocks = page.build(networks)
     try:
         _, address, _ = blocks.launch(
-            server_name=asked.host, server_port=asked.port, prevent_thread_lock=True, **page.LAUNCH
+            server_name=asked.host,
+            server_port=asked.port,
+            mcp_server=asked.mcp,
+            # Where there is no Node.js, Gradio would start Python in its place and then itself a second time.
+            ssr_mode=None if shutil.which(os.environ.get("GRADIO_NODE_PATH") or "node") else False,
+            prevent_thread_lock=True,
+            **page.LAUNCH,
         )
     except OSError:
         where = f"port {asked.port}" if asked.port else "all ports from 7860 on"
@@ -90,6 +109,13 @@ def main() -> int:
     threading.Thread(target=_warm_up, args=(networks,), daemon=True).start()
     blocks.block_thread()
     return 0
+
+
+def _require_mcp() -> None:
+    try:
+        import mcp  # noqa: F401
+    except ImportError as error:
+        raise GradcamError('--mcp needs the package mcp. Install it with: pip install ".[mcp]"') from error
 
 
 def _own_network(name: str, labels: Path | None) -> "Classifier | None":
