@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import keras
 import numpy as np
+import tensorflow as tf
 
 from . import gradients, graph, layers
 from .errors import NetworkError, TargetError
@@ -132,6 +133,28 @@ class Classifier:
         """
         logits, _ = self.trace(())(self.to_input(photo))
         return self.top(self.probabilities(logits), top)
+
+    def predict_logits(self, batch: np.ndarray) -> np.ndarray:
+        """The logits of many photos in one pass, compiled at first use and kept.
+
+        Args:
+            batch: float32 (n, h, w, 3), each as `to_input` gives it.
+
+        Returns:
+            float32 (n, classes).
+        """
+        with self._lock:
+            forward = self._forward
+        return forward(tf.constant(batch)).numpy()
+
+    @cached_property
+    def _forward(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        def logits(batch: tf.Tensor) -> tf.Tensor:
+            logits = graph.run(self.model, batch)
+            return tf.concat([-logits / 2, logits / 2], axis=-1) if self.is_binary else logits  # as in `trace`
+
+        signature = [tf.TensorSpec((None, *self.input_size, 3), tf.float32)]
+        return tf.function(logits, input_signature=signature, autograph=False).get_concrete_function()
 
     def trace(self, names: tuple[str, ...], method: str = "gradcam", score: str = "logit") -> gradients.Trace:
         """The compiled pass for these layers, traced at first use and kept. ``names`` in network order."""
