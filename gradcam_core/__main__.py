@@ -16,6 +16,7 @@ from .zoo import find, weights_here
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Prediction
+    from .faithfulness import Assessment
 
 PROGRAM = "gradcam"
 
@@ -56,14 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_file_options(group)
 
-    command = commands.add_parser(
-        "explain",
-        parents=[network],
-        help="write heat maps of photos",
-        description="Write heat maps of photos, by layer.",
-    )
-    command.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF")
-    group = command.add_argument_group("what is explained")
+    maps = argparse.ArgumentParser(add_help=False)
+    group = maps.add_argument_group("what is explained")
     group.add_argument(
         "--class",
         dest="target",
@@ -82,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
         default="logit",
         help="what is differentiated; probability is the arithmetic of many articles (default: %(default)s)",
     )
+
+    command = commands.add_parser(
+        "explain",
+        parents=[network, maps],
+        help="write heat maps of photos",
+        description="Write heat maps of photos, by layer.",
+    )
+    command.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF")
     group = command.add_argument_group("pictures")
     group.add_argument(
         "--opacity", type=float, default=0.4, metavar="0..1", help="of the heat map (default: %(default)s)"
@@ -98,6 +101,22 @@ def _parser() -> argparse.ArgumentParser:
         help="each photo gets a folder of its own in it (default: %(default)s)",
     )
     command.set_defaults(run=_explain)
+
+    command = commands.add_parser(
+        "test",
+        parents=[network, maps],
+        help="test whether heat maps can be believed",
+        description="Hide and bring back what each map marks, and see what the network says then: deletion (low is "
+        "good), insertion (high is good), and average drop (low is good), beside random maps and a blob in the centre.",
+    )
+    command.add_argument("photos", nargs="+", metavar="PHOTO")
+    command.add_argument(
+        "--steps", type=int, default=16, metavar="N", help="from the hottest pixel to the last (default: %(default)s)"
+    )
+    command.add_argument(
+        "--sanity", action="store_true", help="also make the network's weights random, which must change the maps"
+    )
+    command.set_defaults(run=_test)
 
     command = commands.add_parser(
         "predict",
@@ -158,13 +177,16 @@ def _load(options: argparse.Namespace, **more: object) -> "Classifier":
             bar.close()
 
 
+def _layer_choice(options: argparse.Namespace) -> str | list[str]:
+    return options.layers.split(",") if "," in options.layers else options.layers
+
+
 def _explain(options: argparse.Namespace) -> int:
     network = _load(options)
-    layers = options.layers.split(",") if "," in options.layers else options.layers
     folders = _folders(options.photos, options.out)
 
     def one(photo: str) -> None:
-        result = explain(network, photo, options.target, layers, score=options.score)
+        result = explain(network, photo, options.target, _layer_choice(options), score=options.score)
         mode = "add" if options.additive else "alpha"
         folder = folders[photo]
         result.save(folder, opacity=options.opacity, colormap=options.colormap, mode=mode)
@@ -174,6 +196,60 @@ def _explain(options: argparse.Namespace) -> int:
             tqdm.write(f"  no evidence for {result.target.name} in {', '.join(empty)}")
 
     return _each(options.photos, one, "explained")
+
+
+def _test(options: argparse.Namespace) -> int:
+    network = _load(options)
+    from .faithfulness import assess, sanity_check  # needs TensorFlow, which is loaded by now
+
+    def bar(what: str) -> tqdm:
+        return tqdm(desc=what, leave=False, file=sys.stderr, disable=None)
+
+    def one(photo: str) -> None:
+        explanation = explain(network, photo, options.target, _layer_choice(options), score=options.score)
+        with bar("Hiding parts") as shown:
+            found = assess(network, explanation, options.steps, lambda done, total: _advance(shown, done, total))
+        tqdm.write(f"{photo}: {_percent(found.target)}\n\n{_tests_table(found)}\n")
+        for test in found.maps.values():
+            tqdm.write(f"{test.sentence[0].upper()}{test.sentence[1:]}.")
+        if options.sanity:
+            with bar("Random weights") as shown:
+                check = sanity_check(
+                    network,
+                    explanation.photo,
+                    explanation.target.index,
+                    list(explanation.maps),
+                    progress=lambda done, total: _advance(shown, done, total),
+                )
+            tqdm.write("")
+            for layer, passes in check.passes.items():
+                result = {True: "passes", False: "fails", None: "cannot be tested: the map is the same everywhere"}[
+                    passes
+                ]
+                left = check.rank_correlation[layer][-1]
+                tqdm.write(
+                    f"Sanity check of {layer}: {result} (rank correlation {left:.2f} once all weights are random)."
+                )
+
+    return _each(options.photos, one, "tested")
+
+
+def _advance(bar: tqdm, done: int, total: int) -> None:
+    bar.total = total
+    bar.update(done - bar.n)
+
+
+def _tests_table(found: "Assessment") -> str:
+    """The numbers of each map, and of both baselines, in columns."""
+    tests = {**found.maps, "random maps": found.random, "a blob in the centre": found.centre}
+    width = max(map(len, tests))
+    lines = [f"{'':{width}}  deletion  insertion    drop"]
+    for name, test in tests.items():
+        numbers = "no evidence"
+        if test.curves is not None:
+            numbers = f"{test.curves.deletion_area:8.2f}  {test.curves.insertion_area:9.2f}  {test.drop:4.0f} %"
+        lines.append(f"{name:{width}}  {numbers}")
+    return "\n".join(lines)
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from networks import colour_network, noise
 
+import gradcam_core as gc
 from gradcam_core import NETWORKS
 from gradcam_core.__main__ import main
+from gradcam_core.faithfulness import assess
 
 
 def in_a_process(*arguments, **environment):
@@ -82,8 +84,24 @@ def test_layers_colours_and_score_reach_the_result(run, photo):
     assert (answer.returncode, answer.stderr) == (0, "")
     manifest = json.loads(Path("gradcam-out/photo/manifest.json").read_text())
     assert [entry["layer"] for entry in manifest["maps"]] == ["block1_conv1_relu", "block2_conv2_relu"]
-    assert manifest["display"] == {"opacity": 0.7, "colormap": "magma", "mode": "add"}
+    assert manifest["display"] == {"opacity": 0.7, "colormap": "magma", "mode": "add", "highest": None}
     assert manifest["score"] == "probability"
+
+
+def test_maps_are_tested_beside_what_knows_nothing(run, photo):
+    answer = run("test", photo, "--class", "goldfish", "--layers", "last", "--steps", "4", "--sanity")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    network = gc.load("bundled")
+    found = assess(network, gc.explain(network, photo, "goldfish", "last"), steps=4)
+    layer, test = next(iter(found.maps.items()))
+    lines = answer.stdout.splitlines()
+    assert "goldfish" in lines[0]
+    for name, tested in ((layer, test), ("random maps", found.random), ("a blob in the centre", found.centre)):
+        numbers = next(line for line in lines if line.startswith(name)).removeprefix(name).split()
+        assert numbers[0] == f"{tested.curves.deletion_area:.2f}"
+        assert numbers[1] == f"{tested.curves.insertion_area:.2f}"
+    assert any(line.lower() == f"{test.sentence}.".lower() for line in lines)
+    assert any(line.startswith(f"Sanity check of {layer}: ") for line in lines)
 
 
 def test_predict_prints_the_most_probable_classes(run, photo):

@@ -10,7 +10,8 @@ from pydantic import Field, TypeAdapter
 from gradcam_core import Explanation, HeatMap
 
 if TYPE_CHECKING:
-    from gradcam_core import Prediction  # its module imports TensorFlow, and the page must stand before that
+    from gradcam_core import Prediction  # these modules import TensorFlow, and the page must stand before that
+    from gradcam_core.faithfulness import Assessment, MapTest
 
 
 class Guess(GradioModel):
@@ -44,6 +45,29 @@ class ExplanationSummary(GradioModel):
     maps: list[MapSummary] = Field(description="from shallow to deep")
 
 
+class MapTestSummary(GradioModel):
+    """What the tests of one map found; the numbers of an empty map are null."""
+
+    sentence: str = Field(description="the finding in words")
+    deletion: list[float] | None = Field(None, description="the probability while ever more is hidden, hottest first")
+    insertion: list[float] | None = Field(None, description="the probability while it is brought back, hottest first")
+    deletion_area: float | None = Field(None, description="under the curve; low is good")
+    insertion_area: float | None = Field(None, description="under the curve; high is good")
+    drop: float | None = Field(None, description="what is lost when only what is hot is left, in percent; low is good")
+    share: float | None = Field(None, description="of the photo that is hidden for the next two")
+    hidden: float | None = Field(None, description="the probability with the hottest share hidden")
+    hidden_at_random: float | None = Field(None, description="the probability with as much hidden at random")
+
+
+class AssessmentSummary(GradioModel):
+    """The tests of all maps, and of two baselines that know nothing of the network."""
+
+    target: Guess
+    maps: dict[str, MapTestSummary] = Field(description="by layer, from shallow to deep")
+    random: MapTestSummary
+    centre: MapTestSummary
+
+
 def guesses(predictions: "Sequence[Prediction]") -> list[Guess]:
     """Predictions as they go over the wire."""
     return [Guess(**vars(prediction)) for prediction in predictions]
@@ -72,6 +96,33 @@ def summarize(explanation: Explanation) -> ExplanationSummary:
         target=guesses([explanation.target])[0],
         predictions=guesses(explanation.predictions),
         maps=[summarize_map(heat_map, size) for heat_map in explanation.maps.values()],
+    )
+
+
+def summarize_test(test: "MapTest") -> MapTestSummary:
+    """One map's test."""
+    if test.curves is None:
+        return MapTestSummary(sentence=test.sentence)
+    return MapTestSummary(
+        sentence=test.sentence,
+        deletion=test.curves.deletion.tolist(),
+        insertion=test.curves.insertion.tolist(),
+        deletion_area=test.curves.deletion_area,
+        insertion_area=test.curves.insertion_area,
+        drop=test.drop,
+        share=test.share,
+        hidden=test.hidden,
+        hidden_at_random=test.hidden_at_random,
+    )
+
+
+def summarize_assessment(found: "Assessment") -> AssessmentSummary:
+    """An assessment's summary."""
+    return AssessmentSummary(
+        target=guesses([found.target])[0],
+        maps={name: summarize_test(test) for name, test in found.maps.items()},
+        random=summarize_test(found.random),
+        centre=summarize_test(found.centre),
     )
 
 

@@ -31,6 +31,13 @@ when it is?* The activations are weighted by the mean gradient of the score and 
 - A map shows what the network used. It does not show that the network is right.
 """
 
+TESTS = """
+A heat map always looks convincing. **Test these maps** hides what each map marks, the hottest first, and asks the
+network again and again (*deletion*); then it brings the photo back out of a blur in the same order (*insertion*). A map
+that means something does better than random maps and than a blob in the centre. The **sanity check** makes the
+network's weights random: a map that stays as it was never came from what the network has learnt.
+"""
+
 THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.indigo,
     secondary_hue=gr.themes.colors.indigo,
@@ -141,6 +148,20 @@ def build(networks: Networks) -> gr.Blocks:
             with gr.Column(scale=1, min_width=300):
                 grid = LayerGrid(elem_id="grid", label="Explanation", file=networks.file)
                 taken = gr.File(visible="hidden", label="Download")
+                with gr.Accordion("Can this be believed?", open=False, elem_id="believe"):
+                    gr.Markdown(TESTS)
+                    with gr.Row():
+                        test = gr.Button("Test these maps", variant="primary", elem_id="test", min_width=160)
+                        sanity = gr.Button("Sanity check", elem_id="sanity", min_width=160)
+                        end = gr.Button("Stop the test", visible=False, elem_id="end", min_width=160)
+                    map_css = (ASSETS / "map_tests.css").read_text("utf-8")
+                    findings = gr.HTML(css_template=map_css, apply_default_css=False, padding=False, elem_id="findings")
+                    sane = gr.HTML(css_template=map_css, apply_default_css=False, padding=False, elem_id="sane")
+                    gr.Markdown("**Hide the hottest part yourself**, and see what the network says then.")
+                    with gr.Row():
+                        hidden_layer = gr.Dropdown([], label="Map", elem_id="hidden-layer", interactive=True)
+                        share = gr.Slider(0, 100, 0, step=1, label="Hottest share hidden, %", elem_id="share")
+                    hidden = gr.HTML(css_template=map_css, apply_default_css=False, padding=False, elem_id="hidden")
         with gr.Accordion("The layers of this network", open=False, elem_id="table"):
             table = gr.Dataframe(
                 headers=list(LAYER_COLUMNS),
@@ -155,6 +176,11 @@ def build(networks: Networks) -> gr.Blocks:
         computes = {**private, "concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
         aside = {**private, "queue": False, "show_progress": "hidden"}
         loads = {**private, "concurrency_limit": 2, "concurrency_id": "load", "show_progress_on": [grid]}
+        tests = {**private, "concurrency_limit": 1, "concurrency_id": "tests"}  # nobody else waits for them
+
+        def disappear(step: gr.events.Dependency, button: gr.Button) -> None:
+            for ended in (step.success, step.failure):
+                ended(lambda: gr.Button(visible=False), None, [button], **aside)
 
         steps = Steps(networks, grid.GRADIO_CACHE)
         opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
@@ -175,8 +201,7 @@ def build(networks: Networks) -> gr.Blocks:
             [shown, network, target, beside, chosen, table, preset, grid],
             **computes,
         )
-        for hide in (fetched.success, fetched.failure):
-            hide(lambda: gr.Button(visible=False), None, [stop], **aside)
+        disappear(fetched, stop)
         for step in (fetched, changed):
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
         target.input(steps.target, [target, shown], answer, **computes)
@@ -187,6 +212,13 @@ def build(networks: Networks) -> gr.Blocks:
         grid.download(steps.take, [shown], [taken], **{**computes, "trigger_mode": "multiple"}).success(
             None, [taken], js=SAVE, **private
         )
+        grid.change(steps.renew, [shown], [findings, sane, hidden_layer, hidden], **aside)
+        for button, step, found in ((test, steps.test, findings), (sanity, steps.sanity, sane)):
+            button.click(lambda: gr.Button(visible=True), None, [end], **aside)
+            disappear(button.click(step, [shown], [found], **tests), end)
+        end.click(steps.stop, **aside)
+        for setting in (hidden_layer, share):
+            setting.input(steps.hide, [hidden_layer, share, shown], [hidden], **{**computes, "show_progress": "hidden"})
         api.add(networks)
     return page.queue(max_size=64)
 

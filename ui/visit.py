@@ -17,6 +17,7 @@ import gradcam_core as gc
 from .choices import PRESETS, Networks, class_choices, layer_choices, layer_rows, network_note
 from .downloads import Style, card, everything
 from .explained import Explained
+from .map_tests import assessment_html, hidden_html, sanity_html
 from .photo_input import TITLE as PHOTO_TITLE
 
 log = logging.getLogger("gradcam")
@@ -202,16 +203,81 @@ class Steps:
     @answering
     def take(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
         """A file to take away -> its path: one card at the photo's own size, or everything that is shown (.zip)."""
-        if shown.photo is None:
-            raise gc.PhotoError("There is no photo. Choose one first.")
         wish = event._data or {}
         style = Style.of(wish)
         progress(0.4, desc="Making the file")
-        network = self._networks.load(shown.network, progress)
-        explanations = self._explanations(network, shown)
+        _, explanations = self._shown_maps(shown, progress)
         if wish.get("what") == "card":
             return card(explanations, wish.get("target"), wish.get("layer"), style, self._cache)
         return everything(explanations, style, self._cache)
+
+    @answering
+    def renew(self, shown: Shown) -> tuple[Any, ...]:
+        """Other maps are shown -> findings of both tests, maps that can be hidden, the photo without it."""
+        names = self._layer_names(shown) if shown.photo else []
+        return "", "", gr.Dropdown(names, value=names[-1] if names else None), ""
+
+    @answering
+    def test(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> str:
+        """Hide and bring back what each map marks -> the findings."""
+        from gradcam_core.faithfulness import assess
+
+        network, explanations = self._shown_maps(shown, progress)
+        count = len(explanations)
+
+        def report(row: int) -> Callable[[int, int], None]:
+            return self._report(request, progress, lambda share: (row + share) / count, "Hiding parts of the photo")
+
+        return "".join(
+            assessment_html(assess(network, explanation, progress=report(row)))
+            for row, explanation in enumerate(explanations)
+        )
+
+    @answering
+    def sanity(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> str:
+        """Make the network's weights random, on a copy -> what is left of each map of the first class."""
+        from gradcam_core.faithfulness import sanity_check
+
+        network, explanations = self._shown_maps(shown, progress)
+        first = explanations[0]
+        report = self._report(request, progress, lambda share: share, "Making weights random, on a copy")
+        check = sanity_check(network, first.photo, first.target.index, list(first.maps), draws=2, progress=report)
+        return sanity_html(check, first.target.name)
+
+    @answering
+    def hide(self, layer: object, percent: object, shown: Shown) -> str:
+        """Hide the hottest share of the photo for the first class -> the photo, and what the network says now."""
+        from gradcam_core.faithfulness import hide_hottest
+
+        if not isinstance(percent, (int, float)):
+            raise gc.SettingError("The share to hide is a number from 0 to 100.")
+        network, explanations = self._shown_maps(shown, PROGRESS)
+        first = explanations[0]
+        if not isinstance(layer, str) or layer not in first.maps:
+            raise gc.LayerError("This map is no longer shown. Choose one that is.")
+        return hidden_html(
+            hide_hottest(network, first.photo, first.target.index, first.maps[layer].heat, percent / 100), first.target
+        )
+
+    def _shown_maps(self, shown: Shown, progress: gr.Progress) -> tuple["gc.Classifier", tuple[gc.Explanation, ...]]:
+        if shown.photo is None:
+            raise gc.PhotoError("There is no photo. Choose one first.")
+        network = self._networks.load(shown.network, progress)
+        return network, self._explanations(network, shown)
+
+    def _report(
+        self, request: gr.Request, progress: gr.Progress, total: Callable[[float], float], what: str
+    ) -> Callable[[int, int], None]:
+        """Tells the visitor how far a test is, and ends it when they want no more of it."""
+        visitor = request.session_hash
+        self._stopped.discard(visitor)
+
+        def report(done: int, count: int) -> None:
+            if visitor in self._stopped:
+                raise refusal("The test was stopped. What is shown stays.", "Stopped")
+            progress(total(done / count), desc=what)
+
+        return report
 
     @answering
     def preset(self, preset: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
