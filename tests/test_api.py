@@ -21,6 +21,9 @@ from browser import Visitor
 from conftest import serve
 from PIL import Image
 
+import gradcam_core as gc
+from gradcam_core.faithfulness import assess
+
 ROOT = Path(__file__).resolve().parents[1]
 FILE = {"_type": "gradio.FileData"}
 
@@ -69,6 +72,12 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", "target"): ("str", ""),
         ("/explain", "layers"): ("str | list", "stages"),
         ("/explain", "score"): ("Literal", "logit"),
+        ("/test", "image"): ("filepath", None),
+        ("/test", "network"): ("Literal", "bundled"),
+        ("/test", "target"): ("str", ""),
+        ("/test", "layers"): ("str | list", "stages"),
+        ("/test", "score"): ("Literal", "logit"),
+        ("/test", "steps"): ("int", 16),
     }
     for about in described.values():
         for parameter in about["parameters"]:
@@ -94,6 +103,9 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", {"layers": "block9"}, "has no layer 'block9'"),
         ("/explain", {"layers": None}, "Layers are given"),
         ("/explain", {"score": None}, 'The score is "logit" or "probability".'),
+        ("/test", {"target": "teapto"}, "bundled knows no class 'teapto'. Nearest: teapot"),
+        ("/test", {"steps": 0}, "steps is a whole number from 1 to 64."),
+        ("/test", {"steps": "many"}, "steps is a whole number from 1 to 64."),
     ],
 )
 def test_a_refusal_says_what_was_wrong(client, photos, endpoint, arguments, sentence):
@@ -167,14 +179,28 @@ def _talk(url: str, ask):
         return thread.submit(lambda: asyncio.run(talk())).result()
 
 
+def test_the_test_of_the_maps_is_that_of_the_package(client, photos):
+    answer = client.predict(image=photo(photos / "landscape.jpg"), layers="last", steps=4, api_name="/test")
+    network = gc.load("bundled")
+    found = assess(network, gc.explain(network, photos / "landscape.jpg", layers="last"), steps=4)
+    assert answer["target"]["name"] == found.target.name
+    assert list(answer["maps"]) == list(found.maps)
+    for name, test in [*found.maps.items(), (None, found.random), (None, found.centre)]:
+        said = answer["maps"][name] if name else answer["random" if test is found.random else "centre"]
+        assert said["sentence"] == test.sentence
+        np.testing.assert_allclose(said["deletion"], test.curves.deletion, atol=1e-4)
+        np.testing.assert_allclose(said["insertion"], test.curves.insertion, atol=1e-4)
+        assert said["hidden"] == pytest.approx(test.hidden, abs=1e-4)
+
+
 def as_text(path: Path) -> str:
     """A photo as a data: URL."""
     return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def test_the_tools_are_predict_and_explain_with_types_and_descriptions(tool_server):
+def test_the_tools_are_predict_explain_and_test_with_types_and_descriptions(tool_server):
     found = {tool.name: tool for tool in tools(tool_server.url)}
-    assert set(found) == {"predict", "explain"}
+    assert set(found) == {"predict", "explain", "test"}
     assert found["predict"].description.startswith("The most probable classes of a photo.")
     assert found["explain"].description.startswith("Where each layer of a network finds evidence for a class")
     for tool in found.values():
@@ -410,7 +436,7 @@ def test_it_starts_as_a_space_does(browser_context, photos, tmp_path, ssr):
         assert config["space_id"] == "user/grad-cam"
         image = photo(photos / "landscape.jpg")
         assert client_of(server.url).predict(image=image, network="bundled", api_name="/predict")
-        assert {tool.name for tool in tools(server.url)} == {"grad_cam_predict", "grad_cam_explain"}
+        assert {tool.name for tool in tools(server.url)} == {"grad_cam_predict", "grad_cam_explain", "grad_cam_test"}
         visitor = Visitor(browser_context, server.url)
         visitor.explain(photos / "landscape.jpg")
         assert visitor.layers()

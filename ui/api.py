@@ -1,4 +1,4 @@
-"""The HTTP API: `/predict` and `/explain`, typed, for gradio_client; with ``app.py --mcp`` they are MCP tools too."""
+"""The HTTP API: `/predict`, `/explain` and `/test`, typed, for gradio_client; with ``app.py --mcp`` MCP tools too."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +13,15 @@ from pydantic import Field
 
 import gradcam_core as gc
 
-from .answers import ExplanationSummary, Guess, TypedJSON, guesses, summarize
+from .answers import (
+    AssessmentSummary,
+    ExplanationSummary,
+    Guess,
+    TypedJSON,
+    guesses,
+    summarize,
+    summarize_assessment,
+)
 from .cache import keep
 from .choices import Networks
 from .downloads import raw_maps
@@ -22,7 +30,7 @@ from .visit import answering
 
 
 def add(networks: Networks) -> None:
-    """Add the two endpoints to the page that is being built. Their inputs are not shown."""
+    """Add the three endpoints to the page that is being built. Their inputs are not shown."""
 
     @answering
     def predict(image: str, network: str = networks.start, top: int = 5) -> list[dict]:
@@ -62,12 +70,7 @@ def add(networks: Networks) -> None:
             a picture of all maps side by side
             the raw float32 maps by layer name (.npz)
         """
-        if not isinstance(target, str | None):
-            raise gc.TargetError("The target is given as text: a name, an index or a WordNet id.")
-        if not isinstance(score, str):
-            raise gc.SettingError('The score is "logit" or "probability".')
-        photo = _photo(image)
-        explanation = gc.explain(networks.load(network), photo, (target or "").strip() or None, layers, score=score)
+        explanation = _explain(networks.load(network), image, target, layers, score)
         heats = {name: heat_map.heat for name, heat_map in explanation.maps.items()}
         sheet = cv2.imencode(".png", gc.contact_sheet(explanation.photo, heats)[..., ::-1])[1].tobytes()
         cache = image_in.GRADIO_CACHE
@@ -77,8 +80,36 @@ def add(networks: Networks) -> None:
             keep(raw_maps(explanation), "gradcam-maps.npz", cache),
         )
 
+    @answering
+    def test(
+        image: str,
+        network: str = networks.start,
+        target: str = "",
+        layers: str | list[str] = "stages",
+        score: str = "logit",
+        steps: int = 16,
+    ) -> dict:
+        """Whether the heat maps of a photo can be believed: hides and brings back what each marks, and asks again.
+
+        Parameters:
+            image: the photo, as a file uploaded to this server; in MCP its address there, or a data: URL of up to 3 MB
+            network: the name of a network, as `python -m gradcam_core networks` lists them
+            target: the class, by name, index or WordNet id; empty for the most probable one
+            layers: "stages" (one per resolution stage), "last", "all", a layer's name, or a list of names
+            score: "logit", or "probability" for the arithmetic of many articles
+            steps: from the hottest pixel to the last, from 1 to 64
+        Returns:
+            the curves of deletion and insertion, the numbers and the finding in words, of each map and two baselines
+        """
+        from gradcam_core.faithfulness import assess
+
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 64:
+            raise gc.SettingError("steps is a whole number from 1 to 64.")
+        chosen = networks.load(network)
+        return summarize_assessment(assess(chosen, _explain(chosen, image, target, layers, score), steps)).model_dump()
+
     names = tuple(name for _, name in networks.choices())
-    about = get_function_description(predict)[1] | get_function_description(explain)[1]
+    about = {name: text for of in (predict, explain, test) for name, text in get_function_description(of)[1].items()}
     with gr.Row(visible=False):
         image_in = _Photo(about["image"], label="image")
         network_in = _Setting(Literal[names], about["network"], value=networks.start, label="network")
@@ -86,10 +117,12 @@ def add(networks: Networks) -> None:
         target_in = _Setting(str, about["target"], value="", label="target")
         layers_in = _Setting(str | list[str], about["layers"], value="stages", label="layers")
         score_in = _Setting(Literal["logit", "probability"], about["score"], value="logit", label="score")
+        steps_in = _Setting(Annotated[int, Field(ge=1, le=64)], about["steps"], value=16, label="steps")
         predictions_out = TypedJSON(list[Guess], label="predictions")
         explanation_out = TypedJSON(ExplanationSummary, label="explanation")
         sheet_out, raw_out = gr.File(label="contact_sheet"), gr.File(label="raw_maps")
-        predict_button, explain_button = gr.Button(), gr.Button()
+        tests_out = TypedJSON(AssessmentSummary, label="tests")
+        predict_button, explain_button, test_button = gr.Button(), gr.Button(), gr.Button()
     one_at_a_time = {"concurrency_limit": 1, "concurrency_id": "network"}
     predict_button.click(
         predict, [image_in, network_in, top_in], [predictions_out], api_name="predict", **one_at_a_time
@@ -101,6 +134,22 @@ def add(networks: Networks) -> None:
         api_name="explain",
         **one_at_a_time,
     )
+    test_button.click(
+        test,
+        [image_in, network_in, target_in, layers_in, score_in, steps_in],
+        [tests_out],
+        api_name="test",
+        concurrency_limit=1,
+        concurrency_id="tests",
+    )
+
+
+def _explain(network: gc.Classifier, image: str | None, target: Any, layers: Any, score: Any) -> gc.Explanation:  # noqa: ANN401
+    if not isinstance(target, str | None):
+        raise gc.TargetError("The target is given as text: a name, an index or a WordNet id.")
+    if not isinstance(score, str):
+        raise gc.SettingError('The score is "logit" or "probability".')
+    return gc.explain(network, _photo(image), (target or "").strip() or None, layers, score=score)
 
 
 def _photo(image: str | None) -> np.ndarray:

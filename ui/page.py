@@ -172,6 +172,8 @@ def build(networks: Networks) -> gr.Blocks:
         with gr.Accordion("What the method does", open=False, elem_id="method"):
             gr.Markdown(METHOD)
 
+        api.add(networks)  # first: its names are public, and those of the steps below make way for them
+
         private = {"api_visibility": "private", "trigger_mode": "always_last"}
         computes = {**private, "concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
         aside = {**private, "queue": False, "show_progress": "hidden"}
@@ -219,7 +221,6 @@ def build(networks: Networks) -> gr.Blocks:
         end.click(steps.stop, **aside)
         for setting in (hidden_layer, share):
             setting.input(steps.hide, [hidden_layer, share, shown], [hidden], **{**computes, "show_progress": "hidden"})
-        api.add(networks)
     return page.queue(max_size=64)
 
 
