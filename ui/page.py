@@ -72,14 +72,21 @@ CSS = """
 #examples .gallery { display: grid; grid-template-columns: repeat(3, 1fr); }
 #examples .gallery-item, #examples .gallery-item :is(span, .container, img) { display: block; width: 100% !important;
   max-width: none; height: 62px; max-height: none; object-fit: cover; }
-#grid .wrap { animation: gx-late .25s .35s both; } /* most answers come sooner */
+#grid .wrap:not(.hide) { animation: gx-late .25s .35s both; } /* most answers come sooner */
 #grid .wrap .error { display: none; } /* the toast has said it, and what is shown is still right */
 @keyframes gx-late { from { opacity: 0 } }
+:root { --ring: var(--primary-600); } .dark { --ring: var(--primary-400); }
+.gradio-container :is(a, button, input, summary):focus-visible { outline: 3px solid var(--ring) !important;
+  outline-offset: 2px; }
+#grid .html-container { transition: opacity .15s; }
+#grid .html-container.pending { transition: opacity .25s .35s; }
 @media (max-width: 720px) {
   .gradio-container .main.fillable { padding: 12px 14px !important; }
   #side { flex: 1 1 100%; max-width: none; }
 }
-@media (prefers-reduced-motion: reduce) { #grid .wrap { animation-duration: 1ms; } }
+@media (prefers-reduced-motion: reduce) {
+  #grid :is(.wrap, .html-container) { animation-duration: 1ms !important; transition-duration: 1ms !important; }
+}
 """
 
 # Gradio's gallery of examples is a row of buttons without names.
@@ -96,6 +103,15 @@ SAVE = """(file) => {
   link.click();
   link.remove();
 }"""
+
+# Gradio's toasts are buttons around a button, and its lists of options take the focus away when they close.
+MEND = """() => new MutationObserver(() => {
+  for (const header of document.querySelectorAll('.toast-header[role]')) {
+    header.removeAttribute('role');
+    header.removeAttribute('tabindex');
+  }
+  for (const list of document.querySelectorAll('ul.option-list:not([tabindex])')) list.tabIndex = -1;
+}).observe(document.querySelector('.gradio-container'), { childList: true, subtree: true })"""
 
 TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
 
@@ -189,6 +205,7 @@ def build(networks: Networks) -> gr.Blocks:
         answer = [shown, target, beside, grid]
         page.load(steps.open, [shown], [shown, network, target, beside, preset, chosen, table], **opens)
         page.load(None, js=NAME_EXAMPLES)
+        page.load(None, js=MEND)
         page.load(None, js=f"() => ({TAKE_ANY_FILE})({MAX_BYTES})")
         photo.change(steps.photo, [photo, shown], answer, **computes).failure(
             steps.put_back, [shown], [shown, photo, target, beside, grid], **computes
