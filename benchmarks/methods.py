@@ -24,8 +24,8 @@ import numpy as np
 import gradcam_core as gc
 from benchmarks.localisation import inside, score
 from gradcam_core.faithfulness import average_drop, centre_blob, curves_of_maps, keep_hottest, random_map
-from gradcam_core.methods import METHODS
 from gradcam_core.render import resize_heat
+from gradcam_core.settings import METHODS
 from training.photos import read_classes, read_photos
 
 RUNS = 15  # of each method, to measure its time

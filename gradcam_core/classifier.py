@@ -75,7 +75,7 @@ class Classifier:
         self.input_size = input_size or tuple(side or DEFAULT_SIDE for side in model.inputs[0].shape[1:3])
         self.parameters: int = model.count_params()
         self._preprocess = preprocess
-        self._traces: OrderedDict[tuple, gradients.Trace] = OrderedDict()
+        self._traces: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -150,18 +150,20 @@ class Classifier:
     @cached_property
     def _forward(self) -> Callable[[tf.Tensor], tf.Tensor]:
         def logits(batch: tf.Tensor) -> tf.Tensor:
-            logits = graph.run(self.model, batch)
-            return tf.concat([-logits / 2, logits / 2], axis=-1) if self.is_binary else logits  # as in `trace`
+            return gradients.both_classes(self, graph.run(self.model, batch))
 
         signature = [tf.TensorSpec((None, *self.input_size, 3), tf.float32)]
         return tf.function(logits, input_signature=signature, autograph=False).get_concrete_function()
 
     def trace(self, names: tuple[str, ...], method: str = "gradcam", score: str = "logit") -> gradients.Trace:
         """The compiled pass for these layers, traced at first use and kept. ``names`` in network order."""
-        key = (names, method, score)
+        return self.compiled((names, method, score), lambda: gradients.trace(self, names, method, score))
+
+    def compiled(self, key: tuple, compile_pass: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """A pass through the network by its key, compiled at first use; the least recently used are forgotten."""
         with self._lock:
             if key not in self._traces:
-                self._traces[key] = gradients.trace(self, names, method, score)
+                self._traces[key] = compile_pass()
             self._traces.move_to_end(key)
             if len(self._traces) > KEPT_TRACES:
                 self._traces.popitem(last=False)

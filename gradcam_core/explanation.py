@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .errors import GradcamError, SettingError, TargetError
+from .errors import GradcamError, LayerError, SettingError, TargetError
 from .image import read_image
 from .render import contact_sheet, overlay, resize_heat
+from .settings import FUSIONS, METHODS, SCORES, SMOOTHINGS
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Prediction
     from .image import Source
     from .layers import Layer
+    from .passes import Run
+
+Progress = Callable[[int, int], None]  # done, total; what it raises ends the work
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +79,12 @@ class Explanation:
         target: the class that is explained, with its probability.
         maps: `HeatMap` by layer name, in network order (shallow to deep).
         score: "logit" or "probability".
-        method: the method's name.
+        method: the method's name, one of ``METHODS``.
         versions: of the packages that made it.
+        instead_of: the class that the target is held against, or None.
+        weight: of its score, which is taken away from the target's.
+        against: whether the maps show what speaks against the target.
+        smoothing: "none", "flips", "shifts" or "noise".
     """
 
     network: str
@@ -87,6 +95,32 @@ class Explanation:
     score: str
     method: str
     versions: Mapping[str, str]
+    instead_of: "Prediction | None" = None
+    weight: float = 1.0
+    against: bool = False
+    smoothing: str = "none"
+
+    def fused(self, how: str = "maximum") -> np.ndarray:
+        """One map of all layers, each first brought to the size of the largest map (bilinear).
+
+        Args:
+            how: "maximum" of the heats, cell by cell (Jiang et al., "LayerCAM", 2021, section III); or "product" of
+                them, divided by its peak, which keeps what all layers agree on: one empty map makes it zero.
+
+        Returns:
+            float32 (h, w) in [0, 1].
+
+        Raises:
+            SettingError: there is no such fusion.
+        """
+        height, width = map(max, zip(*(m.raw.shape for m in self.maps.values()), strict=True))
+        heats = np.stack([resize_heat(m.heat, width, height) for m in self.maps.values()])
+        if how == "maximum":
+            return heats.max(0)
+        if how == "product":
+            product = heats.prod(0)
+            return product / (product.max() or np.float32(1))
+        raise SettingError(f"Maps are fused by {' or '.join(map(repr, FUSIONS))}, not {how!r}.")
 
     def save(
         self,
@@ -135,6 +169,10 @@ class Explanation:
                 "predictions": [vars(prediction) for prediction in self.predictions],
                 "method": self.method,
                 "score": self.score,
+                "instead_of": self.instead_of and vars(self.instead_of),
+                "weight": self.weight,
+                "against": self.against,
+                "smoothing": self.smoothing,
                 "photo": {"height": height, "width": width},
                 "display": {**style, "highest": highest},
                 "maps": entries,
@@ -169,9 +207,14 @@ def explain(
     target: int | str | None = None,
     layers: str | Sequence[str] = "stages",
     *,
-    score: str = "logit",
     method: str = "gradcam",
+    score: str = "logit",
+    instead_of: int | str | None = None,
+    weight: float = 1.0,
+    against: bool = False,
+    smoothing: str = "none",
     top: int = 5,
+    progress: Progress | None = None,
 ) -> Explanation:
     """Show where each layer of a network finds evidence for a class in a photo.
 
@@ -181,10 +224,19 @@ def explain(
         network: what `load` gives.
         photo: anything `read_image` takes.
         target: a class by index, name or WordNet id; None takes the most probable one.
-        layers: "stages" (one per resolution stage), "all", "last", a name, or names.
+        layers: "stages" (one per resolution stage), "all", "last", a name, or names. The method "cam" has one layer,
+            which every one of these words means.
+        method: how activations and gradients become a map, one of ``METHODS``.
         score: "logit" (sound also where the network is sure), or "probability" (the arithmetic of many articles).
-        method: how activations and gradients become a map.
+        instead_of: another class: why the target and not this one? The score is then the target's minus this one's,
+            as in Prabhushankar et al., "Contrastive Explanations in Neural Networks", ICIP 2020, section 3.
+        weight: of the score that is taken away; 0 is as if there were none.
+        against: show what speaks against it, the counterfactual explanation of Selvaraju et al., ICCV 2017, section 3:
+            the gradient is negated.
+        smoothing: the mean over several views of the photo: "flips" (2 passes), "shifts" (10) or "noise" (16), see
+            `passes.smoothed`.
         top: how many predictions to keep.
+        progress: called as progress(done, total) where there are many passes; what it raises ends the work.
 
     Raises:
         PhotoError, TargetError, LayerError, SettingError: each says what is wrong and what would be right.
@@ -194,7 +246,20 @@ def explain(
     >>> len(result.predictions), {heat_map.heat.ndim for heat_map in result.maps.values()}
     (5, {2})
     """
-    return explain_classes(network, photo, [target], layers, score=score, method=method, top=top)[0]
+    return explain_classes(
+        network,
+        photo,
+        [target],
+        layers,
+        method=method,
+        score=score,
+        instead_of=instead_of,
+        weight=weight,
+        against=against,
+        smoothing=smoothing,
+        top=top,
+        progress=progress,
+    )[0]
 
 
 def explain_classes(
@@ -203,9 +268,14 @@ def explain_classes(
     targets: Sequence[int | str | None],
     layers: str | Sequence[str] = "stages",
     *,
-    score: str = "logit",
     method: str = "gradcam",
+    score: str = "logit",
+    instead_of: int | str | None = None,
+    weight: float = 1.0,
+    against: bool = False,
+    smoothing: str = "none",
     top: int = 5,
+    progress: Progress | None = None,
 ) -> tuple[Explanation, ...]:
     """`explain` for several classes: one forward pass, and one backward pass that is batched over them.
 
@@ -219,25 +289,44 @@ def explain_classes(
     >>> [result.target.name for result in results]
     ['banana', 'teapot']
     """
-    from .layers import select
-
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise SettingError(f"The number of predictions is a whole number from 1 up, not {top!r}.")
     if isinstance(targets, str) or not targets:
         raise TargetError("The classes are given as a list of at least one.")
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < np.inf:
+        raise SettingError(f"The weight of the other class is a number from 0 up, not {weight!r}.")
+    for name, value, known in (
+        ("method", method, METHODS),
+        ("score", score, SCORES),
+        ("smoothing", smoothing, SMOOTHINGS),
+    ):
+        if not isinstance(value, str) or value not in known:
+            raise SettingError(f"There is no {name} {value!r}. There is: {', '.join(known)}.")
     photo = read_image(photo)
     indices = [network.resolve_target(target) for target in targets]
-    chosen = select(network, layers)
-    run = network.trace(tuple(layer.name for layer in chosen), method, score)
+    other = network.resolve_target(instead_of)
+    chosen = _layers_of(network, layers, method)
     batch = network.to_input(photo)
-    if len(indices) == 1:
-        logits, raw = run(batch, indices[0])
+    is_plain = METHODS[method].is_one_pass and smoothing == "none"
+    if None in indices and not (is_plain and len(indices) == 1 and other is None and not against):
+        best = int(network.trace(())(batch)[0].argmax())
+        indices = [best if index is None else index for index in indices]
+    weights = None
+    if indices != [None]:
+        weights = np.eye(len(network.labels), dtype=np.float32)[indices]
+        if other is not None:
+            if other in indices:
+                same = network.labels[other].name
+                raise TargetError(f"{same} cannot be held against itself. Choose another class instead.")
+            weights[:, other] -= weight
+        weights = -weights if against else weights
+    if is_plain and len(indices) == 1:
+        logits, raw = network.trace(tuple(layer.name for layer in chosen), method, score)(
+            batch, None if weights is None else weights[0]
+        )
         raw = {name: values[np.newaxis] for name, values in raw.items()}
     else:
-        if None in indices:
-            best = int(network.trace(())(batch)[0].argmax())
-            indices = [best if index is None else index for index in indices]
-        logits, raw = run(batch, np.eye(len(network.labels), dtype=np.float32)[indices])
+        logits, raw = _run(network, chosen, method, score, smoothing, progress)(batch, weights)
     probabilities = network.probabilities(logits)
     predictions = network.top(probabilities, top)
     return tuple(
@@ -250,9 +339,45 @@ def explain_classes(
             score=score,
             method=method,
             versions=MappingProxyType(versions()),
+            instead_of=None if other is None else network.prediction(other, probabilities),
+            weight=weight,
+            against=against,
+            smoothing=smoothing,
         )
         for row, index in enumerate(indices)
     )
+
+
+def _layers_of(network: "Classifier", layers: str | Sequence[str], method: str) -> "tuple[Layer, ...]":
+    from .layers import PRESETS, cam_layer, select
+
+    if method != "cam":
+        return select(network, layers)
+    only = cam_layer(network)
+    if only not in [layer.name for layer in network.layers]:
+        raise LayerError(
+            f"CAM needs a layer that is averaged and goes into one linear layer, and {network.name} has none. Choose "
+            "another method; Grad-CAM is the same wherever CAM is defined."
+        )
+    chosen = select(network, only if layers in PRESETS else layers)
+    if [layer.name for layer in chosen] != [only]:
+        raise LayerError(f"CAM explains one layer of {network.name}, {only}. Choose that one, or another method.")
+    return chosen
+
+
+def _run(
+    network: "Classifier", layers: "Sequence[Layer]", method: str, score: str, smoothing: str, progress: Progress | None
+) -> "Run":
+    """The passes that make the maps of these layers by this method."""
+    from . import passes
+
+    names = tuple(layer.name for layer in layers)
+    if method == "scorecam":
+        if smoothing != "none":
+            raise SettingError("Score-CAM is not smoothed: one view of the photo takes hundreds of passes already.")
+        return passes.score_cam(network, names, score, progress)
+    run = passes.guided_grad_cam(network, names, score) if method == "guided" else network.trace(names, method, score)
+    return run if smoothing == "none" else passes.smoothed(run, network, layers, smoothing, progress)
 
 
 def versions() -> dict[str, str]:

@@ -4,19 +4,83 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from . import graph
 from .errors import NetworkError, SettingError
-from .methods import METHODS, Method
+from .methods import FUNCTIONS, Method
+from .settings import SCORES
 
 if TYPE_CHECKING:
     from .classifier import Classifier
 
-SCORES = ("logit", "probability")
-
 Trace = Callable[..., tuple[np.ndarray, Mapping[str, np.ndarray]]]
+
+
+def both_classes(network: "Classifier", logits: tf.Tensor) -> tf.Tensor:
+    """float32 (n, classes) from what the model itself gives: one sigmoid output stands for two classes.
+
+    An output z is a softmax over (-z/2, z/2): the same probabilities, and evidence for both classes.
+    """
+    return tf.concat([-logits / 2, logits / 2], axis=-1) if network.is_binary else logits
+
+
+def scores_of(network: "Classifier", logits: tf.Tensor, score: str) -> tf.Tensor:
+    """What is explained, "logit" or "probability": float32 (n, classes) from float32 (n, classes) logits."""
+    if score == "logit":
+        return logits
+    is_sigmoid = network.activation == "sigmoid" and not network.is_binary
+    return tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
+
+
+def guided_backpropagation(network: "Classifier", score: str = "logit") -> Callable[..., np.ndarray]:
+    """Compile guided backpropagation: the gradient by the input that goes only through what raises the score.
+
+    On the way back through each ReLU, what is negative is dropped: :math:`R^l = 1[f^l > 0] 1[R^{l+1} > 0] R^{l+1}`.
+    The first factor is the ReLU's own gradient and the second follows its output, so the network needs no change.
+
+    Args:
+        network: a loaded network, which is not changed.
+        score: "logit" or "probability".
+
+    Returns:
+        A function of (batch, weights), float32 (1, h, w, 3) and the weights of a sum of scores, float32 (classes,),
+        that gives float32 (h, w, 3).
+
+    Raises:
+        SettingError: the network has no ReLU, so that nothing would be guided.
+
+    Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR 2015 workshop, section 3.4.
+    """
+
+    @tf.custom_gradient
+    def rectify_gradient(output: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return tf.identity(output), tf.nn.relu
+
+    found = []
+
+    def after(operation: keras.Operation, output: tf.Tensor) -> tf.Tensor:
+        activation = getattr(getattr(operation, "activation", None), "__name__", None)
+        if activation in ("relu", "relu6") or type(operation).__name__ in ("ReLU", "Relu", "Relu6"):
+            found.append(operation)
+            return rectify_gradient(output)
+        return output
+
+    def gradient(batch: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        logits = both_classes(network, graph.run(network.model, batch, after=after))
+        total = tf.reduce_sum(scores_of(network, logits, score)[0] * weights)
+        return tf.gradients(total, batch, unconnected_gradients="zero")[0][0]
+
+    signature = [
+        tf.TensorSpec((1, *network.input_size, 3), tf.float32),
+        tf.TensorSpec((len(network.labels),), tf.float32),
+    ]
+    compiled = tf.function(gradient, input_signature=signature, autograph=False).get_concrete_function()
+    if not found:
+        raise SettingError(f"Guided Grad-CAM follows ReLUs, and {network.name} has none. Choose another method.")
+    return lambda batch, weights: compiled(tf.constant(batch), tf.constant(weights)).numpy()
 
 
 def trace(
@@ -31,23 +95,24 @@ def trace(
     Args:
         network: a loaded network; nothing in it is changed.
         names: layers, in network order; none gives the logits alone.
-        method: a name in ``METHODS``, or such a function.
+        method: a name in ``FUNCTIONS``, or such a function.
         score: "logit", or "probability" for the gradient of the softmax (the arithmetic of many articles; it
             vanishes where the softmax is saturated).
 
     Returns:
         A function of (batch, target). batch: float32 (1, h, w, 3). target: a class index, or None for the most
-        probable class; or float32 (n, classes), n sums of scores, each explained on its own from one forward pass
-        and one backward pass that is batched over them. It returns the logits, float32 (classes,), and the maps by
-        name, float32 (h, w), signed; for n sums (n, h, w). It may be called from several threads at once.
+        probable class; float32 (classes,), the weights of a sum of scores; or float32 (n, classes), n such sums, each
+        explained on its own from one forward pass and one backward pass that is batched over them. It returns the
+        logits, float32 (classes,), and the maps by name, float32 (h, w), signed; for n sums (n, h, w). It may be
+        called from several threads at once.
 
     Raises:
         SettingError: the method or the score is unknown.
     """
     if isinstance(method, str):
-        if method not in METHODS:
-            raise SettingError(f"There is no method {method!r}. There is: {', '.join(METHODS)}.")
-        method = METHODS[method]
+        if method not in FUNCTIONS:
+            raise SettingError(f"There is no method {method!r} of one pass. There is: {', '.join(FUNCTIONS)}.")
+        method = FUNCTIONS[method]
     if score not in SCORES:
         raise SettingError(f"The score is {' or '.join(map(repr, SCORES))}, not {score!r}.")
 
@@ -58,14 +123,8 @@ def trace(
             if name in names:
                 activations[name] = output
 
-        logits = graph.run(network.model, batch, visit)
-        if network.is_binary:
-            # One sigmoid output z is a softmax over (-z/2, z/2): the same probabilities, evidence for both classes.
-            logits = tf.concat([-logits / 2, logits / 2], axis=-1)
-        scores = logits
-        if score == "probability":
-            is_sigmoid = network.activation == "sigmoid" and not network.is_binary
-            scores = tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
+        logits = both_classes(network, graph.run(network.model, batch, visit))
+        scores = scores_of(network, logits, score)
         if not names:
             return logits[0], []
         tapped = [activations[name] for name in names]
@@ -96,10 +155,12 @@ def trace(
     batched = cache(lambda: compiled(None))  # few ask for it, and it takes three times as long to trace
 
     def run(batch: np.ndarray, target: int | np.ndarray | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        is_one = target is None or np.ndim(target) == 0
-        weights = np.zeros((1, len(network.labels)), np.float32) if is_one else np.asarray(target, np.float32)
-        if target is not None and is_one:
-            weights[0, target] = 1  # all zeros: the most probable class
+        is_one = target is None or np.ndim(target) < 2
+        weights = np.zeros((1, len(network.labels)), np.float32)  # all zeros: the most probable class
+        if np.ndim(target):
+            weights = np.atleast_2d(np.asarray(target, np.float32))
+        elif target is not None:
+            weights[0, target] = 1
         logits, maps = (single if is_one else batched())(tf.constant(batch), tf.constant(weights))
         maps = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
         if not all(np.isfinite(values).all() for values in (logits.numpy(), *maps.values())):

@@ -41,7 +41,12 @@ def head_activation(model: keras.Model) -> str:
     return name if name in ("softmax", "sigmoid") else "linear"
 
 
-def run(model: keras.Model, batch: tf.Tensor, visit: Visit = lambda *_: None) -> tf.Tensor:
+def run(
+    model: keras.Model,
+    batch: tf.Tensor,
+    visit: Visit = lambda *_: None,
+    after: Callable[[keras.Operation, Any], Any] = lambda _operation, output: output,
+) -> tf.Tensor:
     """Logits of ``model`` for ``batch``; every operation on the way is shown to ``visit``.
 
     Args:
@@ -49,6 +54,7 @@ def run(model: keras.Model, batch: tf.Tensor, visit: Visit = lambda *_: None) ->
         batch: float (n, h, w, c), what the model itself takes.
         visit: called in network order with the operation's name (a path inside nested models:
             ``vgg16/block5_conv3``), the operation, its input tensors and its output tensor.
+        after: given each operation but the head's, and its output; what it gives takes the output's place.
 
     Returns:
         float32 (n, classes): the scores before the model's own softmax or sigmoid.
@@ -57,7 +63,7 @@ def run(model: keras.Model, batch: tf.Tensor, visit: Visit = lambda *_: None) ->
     def apply(operation: keras.Operation, is_head: bool, args: tuple, kwargs: dict) -> Any:  # noqa: ANN401
         if getattr(operation, "_call_has_training_arg", False):
             kwargs["training"] = False
-        return _logits(operation, args, kwargs) if is_head else operation(*args, **kwargs)
+        return _logits(operation, args, kwargs) if is_head else after(operation, operation(*args, **kwargs))
 
     (logits,) = keras.tree.flatten(_walk(model, batch, apply, visit))  # an output may have a name: {"species": ...}
     return tf.cast(tf.reshape(logits, (tf.shape(logits)[0], -1)), tf.float32)

@@ -210,6 +210,38 @@ def _preset(tensors: list[_Tensor], stride: float) -> str:
     return [t for t in merges if t.shape[-1] == channels][-1].name
 
 
+def cam_layer(network: "Classifier") -> str | None:
+    """The layer that is averaged over all its cells and goes into one linear layer, which is the head; or None.
+
+    There CAM is defined: Zhou et al., CVPR 2016, section 2.
+    """
+    made: dict[int, tuple[str, keras.Operation, list[keras.KerasTensor]]] = {}
+    alive: list[keras.KerasTensor] = []  # an id is unique only while its tensor lives
+
+    def visit(
+        name: str, operation: keras.Operation, inputs: list[keras.KerasTensor], output: keras.KerasTensor
+    ) -> None:
+        made[id(output)] = name, operation, inputs
+        alive.append(output)
+
+    model = network.model
+    graph.run_shapes(model, keras.KerasTensor((1, *network.input_size, 3), model.inputs[0].dtype), visit)
+    tensor, has_head = alive[-1], False
+    while id(tensor) in made:
+        _, operation, inputs = made[id(tensor)]
+        is_cell = math.prod(tensor.shape[1:-1]) == 1
+        if isinstance(operation, keras.layers.GlobalAveragePooling2D):
+            return made[id(inputs[0])][0] if has_head and id(inputs[0]) in made else None
+        if isinstance(operation, keras.layers.Dense | keras.layers.Conv2D) and is_cell and not has_head:
+            has_head = True
+        elif isinstance(operation, keras.layers.Activation | keras.layers.Softmax) and not has_head:
+            pass  # of the head
+        elif not isinstance(operation, keras.layers.Dropout | keras.layers.Flatten | keras.layers.Reshape):
+            return None
+        tensor = inputs[0]
+    return None
+
+
 def summary(network: "Classifier") -> tuple[Layer, ...]:
     """The explainable layers of a network, in network order.
 

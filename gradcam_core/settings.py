@@ -1,0 +1,37 @@
+"""What can be set by name, with the words for it. Light to import: the page and the shell list it before TensorFlow."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method's title, one sentence about it, and whether one pass through the network gives its maps."""
+
+    title: str
+    about: str
+    is_one_pass: bool = True
+
+
+METHODS: dict[str, MethodInfo] = {
+    "gradcam": MethodInfo("Grad-CAM", "Channels weighted by their mean gradient: the classic."),
+    "gradcam++": MethodInfo("Grad-CAM++", "Only positive gradients count, cell by cell: several objects all show."),
+    "xgradcam": MethodInfo(
+        "XGrad-CAM", "Gradients averaged where the channel is active: the maps sum up to the score."
+    ),
+    "layercam": MethodInfo("LayerCAM", "Each cell has its own positive gradient: fine detail in shallow layers."),
+    "hirescam": MethodInfo("HiResCAM", "Each cell has its own gradient: nothing shows that the network did not use."),
+    "eigencam": MethodInfo("Eigen-CAM", "What the layer is most active in, for whatever class."),
+    "eigengradcam": MethodInfo("EigenGrad-CAM", "The first principal direction of activation times gradient."),
+    "cam": MethodInfo("CAM", "The head's own weights; only for a layer that is averaged and classified at once."),
+    "scorecam": MethodInfo(
+        "Score-CAM", "No gradient: what the network says of the photo seen through each channel. Takes long.", False
+    ),
+    "guided": MethodInfo(
+        "Guided Grad-CAM",
+        "Grad-CAM times guided backpropagation: fine detail, much of it the photo's own edges.",
+        False,
+    ),
+}
+SCORES = ("logit", "probability")
+SMOOTHINGS = ("none", "flips", "shifts", "noise")
+FUSIONS = ("maximum", "product")
