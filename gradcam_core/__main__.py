@@ -12,10 +12,12 @@ from tqdm import tqdm
 
 from . import COLORMAPS, NETWORKS, GradcamError, PhotoError, __version__, explain, load, read_image
 from .quiet import import_tensorflow
+from .settings import FUSIONS, METHODS, SCORES, SMOOTHINGS
 from .zoo import find, weights_here
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Prediction
+    from .explanation import Explanation
     from .faithfulness import Assessment
 
 PROGRAM = "gradcam"
@@ -72,8 +74,25 @@ def _parser() -> argparse.ArgumentParser:
         help="stages (one per resolution stage), all, last, or names with commas between (default: %(default)s)",
     )
     group.add_argument(
+        "--instead-of", metavar="CLASS", help="why the class and not this one? The difference of both is explained"
+    )
+    group.add_argument("--against", action="store_true", help="show what speaks against it")
+    group.add_argument(
+        "--method",
+        choices=METHODS,
+        default="gradcam",
+        metavar="METHOD",
+        help=f"{', '.join(METHODS)} (default: %(default)s)",
+    )
+    group.add_argument(
+        "--smoothing",
+        choices=SMOOTHINGS,
+        default="none",
+        help="the mean over the photo and its mirror image, also moved a little, or with noise (default: %(default)s)",
+    )
+    group.add_argument(
         "--score",
-        choices=("logit", "probability"),
+        choices=SCORES,
         default="logit",
         help="what is differentiated; probability is the arithmetic of many articles (default: %(default)s)",
     )
@@ -93,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--additive", action="store_true", help="add the colours to the photo, as many articles do, instead of blending"
     )
+    group.add_argument("--fuse", choices=FUSIONS, help="also write one picture of all layers in one map")
     group.add_argument(
         "--out",
         type=Path,
@@ -177,8 +197,20 @@ def _load(options: argparse.Namespace, **more: object) -> "Classifier":
             bar.close()
 
 
-def _layer_choice(options: argparse.Namespace) -> str | list[str]:
-    return options.layers.split(",") if "," in options.layers else options.layers
+def _explained(options: argparse.Namespace, network: "Classifier", photo: str) -> "Explanation":
+    with tqdm(desc=METHODS[options.method].title, leave=False, file=sys.stderr, disable=None, delay=1) as bar:
+        return explain(
+            network,
+            photo,
+            options.target,
+            options.layers.split(",") if "," in options.layers else options.layers,
+            progress=lambda done, total: _advance(bar, done, total),
+            **_settings(options),
+        )
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
+    return {name: getattr(options, name) for name in ("method", "score", "instead_of", "against", "smoothing")}
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -186,10 +218,10 @@ def _explain(options: argparse.Namespace) -> int:
     folders = _folders(options.photos, options.out)
 
     def one(photo: str) -> None:
-        result = explain(network, photo, options.target, _layer_choice(options), score=options.score)
+        result = _explained(options, network, photo)
         mode = "add" if options.additive else "alpha"
         folder = folders[photo]
-        result.save(folder, opacity=options.opacity, colormap=options.colormap, mode=mode)
+        result.save(folder, opacity=options.opacity, colormap=options.colormap, mode=mode, fusion=options.fuse)
         empty = [name for name, heat_map in result.maps.items() if heat_map.is_empty]
         tqdm.write(f"{photo}: {_percent(result.target)} -> {folder}")
         if empty:
@@ -206,7 +238,7 @@ def _test(options: argparse.Namespace) -> int:
         return tqdm(desc=what, leave=False, file=sys.stderr, disable=None)
 
     def one(photo: str) -> None:
-        explanation = explain(network, photo, options.target, _layer_choice(options), score=options.score)
+        explanation = _explained(options, network, photo)
         with bar("Hiding parts") as shown:
             found = assess(network, explanation, options.steps, lambda done, total: _advance(shown, done, total))
         tqdm.write(f"{photo}: {_percent(found.target)}\n\n{_tests_table(found)}\n")
@@ -220,6 +252,7 @@ def _test(options: argparse.Namespace) -> int:
                     explanation.target.index,
                     list(explanation.maps),
                     progress=lambda done, total: _advance(shown, done, total),
+                    **_settings(options),
                 )
             tqdm.write("")
             for layer, passes in check.passes.items():

@@ -87,6 +87,12 @@ class Classifier:
         with self._lock:
             return layers.find(self.model, self.input_size)
 
+    @cached_property
+    def cam_layer(self) -> str | None:
+        """The layer that CAM can explain, if there is one: see `layers.cam_layer`."""
+        with self._lock:
+            return layers.cam_layer(self)
+
     def to_input(self, photo: np.ndarray) -> np.ndarray:
         """The photo as the model takes it: the whole photo, scaled to the input size, preprocessed on a copy.
 

@@ -1,12 +1,11 @@
-"""`explain`: a photo and a network in, a map of every layer out; and how the result is saved."""
+"""`explain`: a photo and a network in, a map of every layer out."""
 
-import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .errors import GradcamError, LayerError, SettingError, TargetError
+from .errors import SettingError, TargetError
 from .image import read_image
-from .render import contact_sheet, overlay, resize_heat
+from .render import resize_heat
 from .settings import FUSIONS, METHODS, SCORES, SMOOTHINGS
 
 if TYPE_CHECKING:
@@ -130,75 +129,26 @@ class Explanation:
         colormap: str = "jet",
         mode: str = "alpha",
         highest: float | None = None,
+        fusion: str | None = None,
     ) -> Path:
         """Write everything into ``folder``; the manifest comes last, so where it stands all is complete.
 
         ``<layer>_overlay.jpg`` and ``<layer>_heat.png`` (8-bit grey) have the photo's own size,
         ``contact_sheet.jpg`` shows all layers side by side, ``maps.npz`` holds the raw maps by layer name,
         ``manifest.json`` the predictions, settings and versions. ``highest`` is the evidence that is painted as the
-        hottest, in all pictures; None paints each map up to its own peak.
+        hottest, in all pictures; None paints each map up to its own peak. With a ``fusion``, the one map that
+        `fused` makes of all layers is written as well: ``fused_maximum.jpg`` or ``fused_product.jpg``.
 
         Returns:
             The path of the manifest.
 
         Raises:
             GradcamError: the folder cannot be written.
-            SettingError: the opacity, the colour map or the mode is unknown.
+            SettingError: the opacity, the colour map, the mode or the fusion is unknown.
         """
-        folder = Path(folder)
-        style = {"opacity": opacity, "colormap": colormap, "mode": mode}
-        heats = {name: heat_map.scaled(highest) for name, heat_map in self.maps.items()}
-        manifest = folder / "manifest.json"
-        height, width = self.photo.shape[:2]
-        entries = []
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            manifest.unlink(missing_ok=True)
-            for name, stem in _file_stems(self.maps).items():
-                heat = heats[name]
-                _write(folder / f"{stem}_overlay.jpg", overlay(self.photo, heat, **style))
-                grey = np.rint(resize_heat(heat, width, height) * 255).astype(np.uint8)
-                _write(folder / f"{stem}_heat.png", grey)
-                entries.append(self._entry(name, stem))
-            _write(folder / "contact_sheet.jpg", contact_sheet(self.photo, heats, **style))
-            with (folder / "maps.npz").open("wb") as file:
-                np.savez_compressed(file, **{name: m.raw for name, m in self.maps.items()})
-            content = {
-                "network": self.network,
-                "target": vars(self.target),
-                "predictions": [vars(prediction) for prediction in self.predictions],
-                "method": self.method,
-                "score": self.score,
-                "instead_of": self.instead_of and vars(self.instead_of),
-                "weight": self.weight,
-                "against": self.against,
-                "smoothing": self.smoothing,
-                "photo": {"height": height, "width": width},
-                "display": {**style, "highest": highest},
-                "maps": entries,
-                "raw": "maps.npz",
-                "contact_sheet": "contact_sheet.jpg",
-                "versions": dict(self.versions),
-            }
-            part = manifest.with_suffix(".part")
-            part.write_text(json.dumps(content, indent=2) + "\n")
-            part.replace(manifest)
-        except OSError as error:
-            raise GradcamError(f"The folder {str(folder)!r} cannot be written: {error.strerror or error}.") from error
-        return manifest
+        from .saving import save
 
-    def _entry(self, name: str, stem: str) -> dict:
-        heat_map = self.maps[name]
-        return {
-            "layer": name,
-            "kind": heat_map.layer.kind,
-            "shape": heat_map.layer.shape,
-            "stage": heat_map.layer.stage,
-            "peak": heat_map.peak,
-            "is_empty": heat_map.is_empty,
-            "overlay": f"{stem}_overlay.jpg",
-            "heat": f"{stem}_heat.png",
-        }
+        return save(self, Path(folder), opacity=opacity, colormap=colormap, mode=mode, highest=highest, fusion=fusion)
 
 
 def explain(
@@ -289,12 +239,16 @@ def explain_classes(
     >>> [result.target.name for result in results]
     ['banana', 'teapot']
     """
+    from .layers import select
+
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise SettingError(f"The number of predictions is a whole number from 1 up, not {top!r}.")
     if isinstance(targets, str) or not targets:
         raise TargetError("The classes are given as a list of at least one.")
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < np.inf:
+    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < np.inf:
         raise SettingError(f"The weight of the other class is a number from 0 up, not {weight!r}.")
+    if not isinstance(against, bool):
+        raise SettingError(f"What speaks against the class is asked for by True or False, not {against!r}.")
     for name, value, known in (
         ("method", method, METHODS),
         ("score", score, SCORES),
@@ -302,10 +256,17 @@ def explain_classes(
     ):
         if not isinstance(value, str) or value not in known:
             raise SettingError(f"There is no {name} {value!r}. There is: {', '.join(known)}.")
+    if method == "eigencam" and (against or instead_of is not None):
+        raise SettingError(
+            "Eigen-CAM is the same for every class, so it shows neither a contrast nor what speaks against one. Choose "
+            "another method, such as EigenGrad-CAM."
+        )
+    if method == "cam" and score != "logit":
+        raise SettingError("CAM shows the head's weights, which make the logit. Choose it as the score, or Grad-CAM.")
     photo = read_image(photo)
     indices = [network.resolve_target(target) for target in targets]
     other = network.resolve_target(instead_of)
-    chosen = _layers_of(network, layers, method)
+    chosen = select(network, layers, method)
     batch = network.to_input(photo)
     is_plain = METHODS[method].is_one_pass and smoothing == "none"
     if None in indices and not (is_plain and len(indices) == 1 and other is None and not against):
@@ -340,29 +301,12 @@ def explain_classes(
             method=method,
             versions=MappingProxyType(versions()),
             instead_of=None if other is None else network.prediction(other, probabilities),
-            weight=weight,
+            weight=float(weight),
             against=against,
             smoothing=smoothing,
         )
         for row, index in enumerate(indices)
     )
-
-
-def _layers_of(network: "Classifier", layers: str | Sequence[str], method: str) -> "tuple[Layer, ...]":
-    from .layers import PRESETS, cam_layer, select
-
-    if method != "cam":
-        return select(network, layers)
-    only = cam_layer(network)
-    if only not in [layer.name for layer in network.layers]:
-        raise LayerError(
-            f"CAM needs a layer that is averaged and goes into one linear layer, and {network.name} has none. Choose "
-            "another method; Grad-CAM is the same wherever CAM is defined."
-        )
-    chosen = select(network, only if layers in PRESETS else layers)
-    if [layer.name for layer in chosen] != [only]:
-        raise LayerError(f"CAM explains one layer of {network.name}, {only}. Choose that one, or another method.")
-    return chosen
 
 
 def _run(
@@ -396,20 +340,3 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "pillow": pillow,
     }
-
-
-def _file_stems(names: Mapping[str, HeatMap]) -> dict[str, str]:
-    """A file name for each layer name; names that differ only in unsafe characters stay apart."""
-    stems: dict[str, str] = {}
-    for name in names:
-        stem = re.sub(r"[^\w.-]+", "_", name)
-        while stem.casefold() in (taken.casefold() for taken in stems.values()):
-            stem += "_"
-        stems[name] = stem
-    return stems
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    settings = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    encoded = cv2.imencode(path.suffix, image if image.ndim == 2 else image[..., ::-1], settings)[1]
-    path.write_bytes(encoded.tobytes())

@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -579,17 +579,18 @@ def sanity_check(
     photo: "Source",
     target: int | str | None = None,
     layers: str | Sequence[str] = "stages",
-    method: str = "gradcam",
     *,
     draws: int = 5,
     progress: Progress | None = None,
+    **settings: Any,  # noqa: ANN401
 ) -> SanityCheck:
     """Make a copy's weights random from the head down, and see whether the maps change.
 
     Args:
         network: a loaded network; it is not changed, and in memory twice meanwhile.
-        photo, target, layers, method: as for `explain`.
+        photo, target, layers: as for `explain`.
         draws, progress: as for `randomisation_test`, which takes maps of any other making.
+        settings: the others of `explain`: method, score, instead_of, ...
 
     Raises:
         PhotoError, TargetError, LayerError, SettingError: as `explain`.
@@ -604,7 +605,7 @@ def sanity_check(
     index = _target_index(network, photo, target)
 
     def make_maps(network: "Classifier") -> dict[str, np.ndarray]:
-        return {name: m.raw for name, m in explain(network, photo, index, layers, method=method).maps.items()}
+        return {name: m.raw for name, m in explain(network, photo, index, layers, **settings).maps.items()}
 
     return randomisation_test(network, make_maps, draws=draws, progress=progress)
 

@@ -265,18 +265,32 @@ def summary_table(network: "Classifier") -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def select(network: "Classifier", layers: str | Sequence[str] = "stages") -> tuple[Layer, ...]:
+def select(network: "Classifier", layers: str | Sequence[str] = "stages", method: str = "gradcam") -> tuple[Layer, ...]:
     """The layers asked for, in network order, each once.
 
     Args:
         network: a loaded network.
         layers: "stages" (one per resolution stage), "all", "last" (the deepest of "stages"), a layer's name,
             or several names.
+        method: "cam" has one layer, which the first three words mean then; the others have all.
 
     Raises:
-        LayerError: a name is not one of the network's explainable layers; the nearest names are listed.
+        LayerError: a name is not one of the network's explainable layers; the nearest names are listed. Or the method
+            cannot explain them.
     """
     everything = network.layers
+    if method == "cam":
+        everything = tuple(layer for layer in everything if layer.name == network.cam_layer)
+        if not everything:
+            raise LayerError(
+                f"CAM needs a layer that is averaged and goes into one linear layer, and {network.name} has none. "
+                "Choose another method; Grad-CAM is the same wherever CAM is defined."
+            )
+        if layers not in PRESETS and list(layers if not isinstance(layers, str) else [layers]) != [network.cam_layer]:
+            raise LayerError(
+                f"CAM explains one layer of {network.name}, {network.cam_layer}. Choose that one, or another method."
+            )
+        return everything
     if not everything:
         raise LayerError(
             f"{network.name} has no layer whose output is a grid of more than one cell, so no map can be shown."

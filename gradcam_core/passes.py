@@ -35,7 +35,7 @@ def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progres
     channel that is the same everywhere has no :math:`H_k` and counts for nothing.
 
     Source: Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR
-    Workshops 2020, equations 2 to 5 and algorithm 1.
+    Workshops 2020, section 3 and algorithm 1.
     """
     activations = network.compiled((names, "activation"), lambda: gradients.trace(network, names, _activation))
 
@@ -50,11 +50,11 @@ def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progres
         done, total = 0, sum(activation.shape[-1] for activation in found.values())
         maps = {}
         for name, activation in found.items():
-            lowest, spread = activation.min((0, 1)), np.ptp(activation, (0, 1))
+            spread = np.ptp(activation, (0, 1))
             gains = np.full((activation.shape[-1], len(weights)), -np.inf)
             for start in range(0, len(gains), at_once):
                 channels = [k for k in range(start, min(start + at_once, len(gains))) if spread[k] > 0]
-                masks = [resize_heat((activation[..., k] - lowest[k]) / spread[k], width, height) for k in channels]
+                masks = [_mask(activation[..., k], width, height) for k in channels]
                 if masks:
                     gains[channels] = scores(batch * np.stack(masks)[..., np.newaxis], weights) - baseline
                 done += min(at_once, len(gains) - start)
@@ -66,6 +66,13 @@ def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progres
         return logits, maps
 
     return run
+
+
+def _mask(channel: np.ndarray, width: int, height: int) -> np.ndarray:
+    """float32 (height, width) from 0 to 1: a channel that is not the same everywhere, enlarged and then normalised."""
+    mask = resize_heat((channel - channel.min()) / np.ptp(channel), width, height)
+    mask -= mask.min()
+    return mask / (mask.max() or np.float32(1))  # a peak between two pixels is lower once it is enlarged
 
 
 def guided_grad_cam(network: "Classifier", names: tuple[str, ...], score: str) -> Run:

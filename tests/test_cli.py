@@ -88,6 +88,23 @@ def test_layers_colours_and_score_reach_the_result(run, photo):
     assert manifest["score"] == "probability"
 
 
+def test_method_contrast_and_fusion_reach_the_result(run, photo):
+    options = ["--class", "goldfish", "--instead-of", "teapot", "--method", "layercam", "--against"]
+    answer = run("explain", photo, *options, "--smoothing", "flips", "--fuse", "maximum")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    folder = Path("gradcam-out/photo")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["instead_of"]["name"] == "teapot"
+    assert (manifest["method"], manifest["against"], manifest["smoothing"]) == ("layercam", True, "flips")
+    assert cv2.imread(str(folder / manifest["fused"])).shape == cv2.imread(str(photo)).shape
+    expected = gc.explain(
+        gc.load("bundled"), photo, "goldfish", method="layercam", instead_of="teapot", against=True, smoothing="flips"
+    )
+    with np.load(folder / "maps.npz") as maps:
+        for name, heat_map in expected.maps.items():
+            np.testing.assert_array_equal(maps[name], heat_map.raw)
+
+
 def test_maps_are_tested_beside_what_knows_nothing(run, photo):
     answer = run("test", photo, "--class", "goldfish", "--layers", "last", "--steps", "4", "--sanity")
     assert (answer.returncode, answer.stderr) == (0, "")

@@ -177,6 +177,7 @@ def test_score_cam_is_its_algorithm():
             channel = activation[..., k]
             if channel.max() > channel.min():
                 mask = resize_heat((channel - channel.min()) / np.ptp(channel), 16, 16)
+                mask = (mask - mask.min()) / np.ptp(mask)  # enlarged first, then from 0 to 1
                 gains.append(network.trace(())(batch * mask[..., None])[0][1] - baseline)
                 channels.append(channel)
         weights = np.exp(gains) / np.exp(gains).sum()
@@ -400,7 +401,11 @@ def test_one_empty_map_leaves_nothing_that_all_agree_on():
         ({"instead_of": 99}, gc.TargetError, "99 is not one of them"),
         ({"instead_of": 2, "weight": -1}, gc.SettingError, "a number from 0 up, not -1"),
         ({"instead_of": 2, "weight": float("nan")}, gc.SettingError, "a number from 0 up, not nan"),
+        ({"against": "yes"}, gc.SettingError, "by True or False, not 'yes'"),
         ({"method": "scorecam", "smoothing": "flips"}, gc.SettingError, "Score-CAM is not smoothed"),
+        ({"method": "eigencam", "against": True}, gc.SettingError, "the same for every class"),
+        ({"method": "eigencam", "instead_of": 2}, gc.SettingError, "the same for every class"),
+        ({"method": "cam", "score": "probability"}, gc.SettingError, "which make the logit"),
     ],
 )
 def test_a_wrong_setting_is_named(wrong, error, sentence):
