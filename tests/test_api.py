@@ -72,11 +72,19 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", "target"): ("str", ""),
         ("/explain", "layers"): ("str | list", "stages"),
         ("/explain", "score"): ("Literal", "logit"),
+        ("/explain", "method"): ("Literal", "gradcam"),
+        ("/explain", "instead_of"): ("str", ""),
+        ("/explain", "against"): ("bool", False),
+        ("/explain", "smoothing"): ("Literal", "none"),
         ("/test", "image"): ("filepath", None),
         ("/test", "network"): ("Literal", "bundled"),
         ("/test", "target"): ("str", ""),
         ("/test", "layers"): ("str | list", "stages"),
         ("/test", "score"): ("Literal", "logit"),
+        ("/test", "method"): ("Literal", "gradcam"),
+        ("/test", "instead_of"): ("str", ""),
+        ("/test", "against"): ("bool", False),
+        ("/test", "smoothing"): ("Literal", "none"),
         ("/test", "steps"): ("int", 16),
     }
     for about in described.values():
@@ -102,7 +110,10 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", {"target": 3}, "The target is given as text: a name, an index or a WordNet id."),
         ("/explain", {"layers": "block9"}, "has no layer 'block9'"),
         ("/explain", {"layers": None}, "Layers are given"),
-        ("/explain", {"score": None}, 'The score is "logit" or "probability".'),
+        ("/explain", {"score": None}, "There is no score None. There is: logit, probability."),
+        ("/explain", {"method": "gradcan"}, "There is no method 'gradcan'. There is: gradcam, gradcam++"),
+        ("/explain", {"target": "teapot", "instead_of": "teapot"}, "teapot cannot be held against itself."),
+        ("/explain", {"against": None}, "by True or False, not None"),
         ("/test", {"target": "teapto"}, "bundled knows no class 'teapto'. Nearest: teapot"),
         ("/test", {"steps": 0}, "steps is a whole number from 1 to 64."),
         ("/test", {"steps": "many"}, "steps is a whole number from 1 to 64."),
@@ -179,6 +190,19 @@ def _talk(url: str, ask):
         return thread.submit(lambda: asyncio.run(talk())).result()
 
 
+def test_method_and_contrast_reach_the_maps(client, photos):
+    settings = {"method": "layercam", "instead_of": "teapot", "against": True, "smoothing": "flips"}
+    summary, _, maps = client.predict(
+        image=photo(photos / "landscape.jpg"), target="goldfish", api_name="/explain", **settings
+    )
+    assert summary["instead_of"]["name"] == "teapot"
+    assert (summary["method"], summary["against"], summary["smoothing"]) == ("layercam", True, "flips")
+    expected = gc.explain(gc.load("bundled"), photos / "landscape.jpg", "goldfish", **settings)
+    with np.load(maps) as found:
+        for name, heat_map in expected.maps.items():
+            np.testing.assert_allclose(found[name], heat_map.raw, atol=1e-4 * np.abs(heat_map.raw).max())
+
+
 def test_the_test_of_the_maps_is_that_of_the_package(client, photos):
     answer = client.predict(image=photo(photos / "landscape.jpg"), layers="last", steps=4, api_name="/test")
     network = gc.load("bundled")
@@ -208,7 +232,8 @@ def test_the_tools_are_predict_explain_and_test_with_types_and_descriptions(tool
         assert all(argument["description"] for argument in tool.inputSchema["properties"].values())
     predict, explain = (found[name].inputSchema["properties"] for name in ("predict", "explain"))
     assert set(predict) == {"image", "network", "top"}
-    assert set(explain) == {"image", "network", "target", "layers", "score"}
+    settings = {"score", "method", "instead_of", "against", "smoothing"}
+    assert set(explain) == {"image", "network", "target", "layers", *settings}
     assert (predict["image"]["type"], predict["top"]["type"], predict["top"]["default"]) == ("string", "integer", 5)
     assert "VGG16" in explain["network"]["enum"]
     assert explain["score"]["enum"] == ["logit", "probability"]

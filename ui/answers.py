@@ -30,6 +30,7 @@ class MapSummary(GradioModel):
     kind: str = Field(description="conv, activation, merge, pool or block")
     stage: int = Field(description="1 for the highest resolution")
     shape: list[int] = Field(description="height, width, channels of the layer's output")
+    cells: list[int] = Field(description="height, width of the map: those of the output, or of the input if guided")
     cell: list[float] = Field(description="height and width of one cell of the map, in pixels of the photo")
     peak: float = Field(description="the strongest evidence; comparable between the maps of one answer")
     is_empty: bool = Field(description="no positive evidence anywhere: the map is all zeros")
@@ -39,8 +40,12 @@ class ExplanationSummary(GradioModel):
     """An explanation without its pictures."""
 
     network: str
+    method: str
     score: str
     target: Guess
+    instead_of: Guess | None = Field(None, description="the class that the target is held against")
+    against: bool = Field(description="the maps show what speaks against the target")
+    smoothing: str
     predictions: list[Guess] = Field(description="the most probable classes, most probable first")
     maps: list[MapSummary] = Field(description="from shallow to deep")
 
@@ -81,7 +86,8 @@ def summarize_map(heat_map: HeatMap, photo_size: tuple[int, int]) -> MapSummary:
         kind=layer.kind,
         stage=layer.stage,
         shape=list(layer.shape),
-        cell=[side / cells for side, cells in zip(photo_size, layer.shape, strict=False)],
+        cells=list(heat_map.raw.shape),
+        cell=[side / cells for side, cells in zip(photo_size, heat_map.raw.shape, strict=True)],
         peak=heat_map.peak,
         is_empty=heat_map.is_empty,
     )
@@ -92,8 +98,12 @@ def summarize(explanation: Explanation) -> ExplanationSummary:
     size = explanation.photo.shape[:2]
     return ExplanationSummary(
         network=explanation.network,
+        method=explanation.method,
         score=explanation.score,
         target=guesses([explanation.target])[0],
+        instead_of=guesses([explanation.instead_of])[0] if explanation.instead_of else None,
+        against=explanation.against,
+        smoothing=explanation.smoothing,
         predictions=guesses(explanation.predictions),
         maps=[summarize_map(heat_map, size) for heat_map in explanation.maps.values()],
     )

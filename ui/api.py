@@ -12,6 +12,7 @@ from gradio_client.utils import is_http_url_like
 from pydantic import Field
 
 import gradcam_core as gc
+from gradcam_core.settings import METHODS, SCORES, SMOOTHINGS
 
 from .answers import (
     AssessmentSummary,
@@ -56,6 +57,10 @@ def add(networks: Networks) -> None:
         target: str = "",
         layers: str | list[str] = "stages",
         score: str = "logit",
+        method: str = "gradcam",
+        instead_of: str = "",
+        against: bool = False,
+        smoothing: str = "none",
     ) -> tuple[dict, str, str]:
         """Where each layer of a network finds evidence for a class in a photo.
 
@@ -65,12 +70,17 @@ def add(networks: Networks) -> None:
             target: the class, by name, index or WordNet id; empty for the most probable one
             layers: "stages" (one per resolution stage), "last", "all", a layer's name, or a list of names
             score: "logit", or "probability" for the arithmetic of many articles
+            method: how activations and gradients become a map; scorecam takes hundreds of passes
+            instead_of: another class, as for target: why the target and not this one? Empty for none
+            against: show what speaks against the target
+            smoothing: the mean over "flips", "shifts" or "noise", or "none"
         Returns:
             the predictions, the target and a summary of each map
             a picture of all maps side by side
             the raw float32 maps by layer name (.npz)
         """
-        explanation = _explain(networks.load(network), image, target, layers, score)
+        settings = {"score": score, "method": method, "against": against, "smoothing": smoothing}
+        explanation = _explain(networks.load(network), image, target, instead_of, layers, settings)
         heats = {name: heat_map.heat for name, heat_map in explanation.maps.items()}
         sheet = cv2.imencode(".png", gc.contact_sheet(explanation.photo, heats)[..., ::-1])[1].tobytes()
         cache = image_in.GRADIO_CACHE
@@ -87,6 +97,10 @@ def add(networks: Networks) -> None:
         target: str = "",
         layers: str | list[str] = "stages",
         score: str = "logit",
+        method: str = "gradcam",
+        instead_of: str = "",
+        against: bool = False,
+        smoothing: str = "none",
         steps: int = 16,
     ) -> dict:
         """Whether the heat maps of a photo can be believed: hides and brings back what each marks, and asks again.
@@ -97,6 +111,10 @@ def add(networks: Networks) -> None:
             target: the class, by name, index or WordNet id; empty for the most probable one
             layers: "stages" (one per resolution stage), "last", "all", a layer's name, or a list of names
             score: "logit", or "probability" for the arithmetic of many articles
+            method: how activations and gradients become a map; scorecam takes hundreds of passes
+            instead_of: another class, as for target: why the target and not this one? Empty for none
+            against: show what speaks against the target
+            smoothing: the mean over "flips", "shifts" or "noise", or "none"
             steps: from the hottest pixel to the last, from 1 to 64
         Returns:
             the curves of deletion and insertion, the numbers and the finding in words, of each map and two baselines
@@ -106,7 +124,9 @@ def add(networks: Networks) -> None:
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 64:
             raise gc.SettingError("steps is a whole number from 1 to 64.")
         chosen = networks.load(network)
-        return summarize_assessment(assess(chosen, _explain(chosen, image, target, layers, score), steps)).model_dump()
+        settings = {"score": score, "method": method, "against": against, "smoothing": smoothing}
+        explanation = _explain(chosen, image, target, instead_of, layers, settings)
+        return summarize_assessment(assess(chosen, explanation, steps)).model_dump()
 
     names = tuple(name for _, name in networks.choices())
     about = {name: text for of in (predict, explain, test) for name, text in get_function_description(of)[1].items()}
@@ -116,7 +136,13 @@ def add(networks: Networks) -> None:
         top_in = _Setting(Annotated[int, Field(ge=1, le=1000)], about["top"], value=5, label="top")
         target_in = _Setting(str, about["target"], value="", label="target")
         layers_in = _Setting(str | list[str], about["layers"], value="stages", label="layers")
-        score_in = _Setting(Literal["logit", "probability"], about["score"], value="logit", label="score")
+        settings_in = [
+            _Setting(Literal[SCORES], about["score"], value="logit", label="score"),
+            _Setting(Literal[tuple(METHODS)], about["method"], value="gradcam", label="method"),
+            _Setting(str, about["instead_of"], value="", label="instead_of"),
+            _Setting(bool, about["against"], value=False, label="against"),
+            _Setting(Literal[SMOOTHINGS], about["smoothing"], value="none", label="smoothing"),
+        ]
         steps_in = _Setting(Annotated[int, Field(ge=1, le=64)], about["steps"], value=16, label="steps")
         predictions_out = TypedJSON(list[Guess], label="predictions")
         explanation_out = TypedJSON(ExplanationSummary, label="explanation")
@@ -129,14 +155,14 @@ def add(networks: Networks) -> None:
     )
     explain_button.click(
         explain,
-        [image_in, network_in, target_in, layers_in, score_in],
+        [image_in, network_in, target_in, layers_in, *settings_in],
         [explanation_out, sheet_out, raw_out],
         api_name="explain",
         **one_at_a_time,
     )
     test_button.click(
         test,
-        [image_in, network_in, target_in, layers_in, score_in, steps_in],
+        [image_in, network_in, target_in, layers_in, *settings_in, steps_in],
         [tests_out],
         api_name="test",
         concurrency_limit=1,
@@ -144,12 +170,18 @@ def add(networks: Networks) -> None:
     )
 
 
-def _explain(network: gc.Classifier, image: str | None, target: Any, layers: Any, score: Any) -> gc.Explanation:  # noqa: ANN401
-    if not isinstance(target, str | None):
+def _explain(
+    network: "gc.Classifier",
+    image: str | None,
+    target: object,
+    instead_of: object,
+    layers: object,
+    settings: dict[str, object],
+) -> gc.Explanation:
+    if not all(isinstance(name, str | None) for name in (target, instead_of)):
         raise gc.TargetError("The target is given as text: a name, an index or a WordNet id.")
-    if not isinstance(score, str):
-        raise gc.SettingError('The score is "logit" or "probability".')
-    return gc.explain(network, _photo(image), (target or "").strip() or None, layers, score=score)
+    target, other = ((name or "").strip() or None for name in (target, instead_of))
+    return gc.explain(network, _photo(image), target, layers, instead_of=other, **settings)
 
 
 def _photo(image: str | None) -> np.ndarray:

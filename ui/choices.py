@@ -6,6 +6,7 @@ import gradio as gr
 
 import gradcam_core as gc
 from gradcam_core import zoo
+from gradcam_core.settings import METHODS
 
 PRESETS = {"stages": "One per stage", "last": "Last", "all": "All", "choose": "Choose"}
 LAYER_COLUMNS = ("stage", "layer (★ one per stage)", "kind", "output (h × w × c)", "parameters", "cell, input pixels")
@@ -82,6 +83,11 @@ def class_choices(network: "gc.Classifier", predictions: Sequence["gc.Prediction
         ((name, index) for index, name in names.items() if index not in top), key=lambda choice: choice[0].casefold()
     )
     return likely + others
+
+
+def method_choices() -> list[tuple[str, str]]:
+    """(title, name) of every method."""
+    return [(info.title, name) for name, info in METHODS.items()]
 
 
 def layer_choices(network: "gc.Classifier") -> list[tuple[str, str]]:

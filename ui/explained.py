@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,10 +15,13 @@ LIMIT = 256e6  # bytes of photos and maps
 
 @dataclass
 class Seen:
-    """A decoded photo, and its explanations by (network, class); the class is None for the most probable one."""
+    """A decoded photo, and its explanations by (network, method, instead of, class).
+
+    The class is None for the most probable one.
+    """
 
     photo: np.ndarray
-    explanations: dict[tuple[str, int | None], gc.Explanation] = field(default_factory=dict)
+    explanations: dict[tuple[str, str, int | None, int | None], gc.Explanation] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -28,7 +31,7 @@ class Seen:
 
 
 class Explained:
-    """Explanations by photo, network, class and layer: only what is not there yet is computed.
+    """Explanations by photo, network, method, class and layer: only what is not there yet is computed.
 
     Photos are known by the path of the uploaded file, which Gradio names by its content; the least recently used go
     first.
@@ -44,30 +47,41 @@ class Explained:
         return self._look(path).photo
 
     def explain(
-        self, network: "gc.Classifier", path: str, targets: Sequence[int | None], layers: str | Sequence[str]
+        self,
+        network: "gc.Classifier",
+        path: str,
+        targets: Sequence[int | None],
+        layers: str | Sequence[str],
+        *,
+        method: str = "gradcam",
+        instead_of: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> tuple[gc.Explanation, ...]:
         """`gradcam_core.explain_classes`, without repeating what is known already."""
-        seen = self._look(path)
-        chosen = [layer.name for layer in gc.select(network, layers)]
+        seen, how = self._look(path), (network.name, method, instead_of)
+        chosen = [layer.name for layer in gc.select(network, layers, method)]
 
         def lacking(target: int | None) -> set[str]:
-            known = seen.explanations.get((network.name, target))
+            known = seen.explanations.get((*how, target))
             return set(chosen).difference(known.maps if known else ())
 
         wanted = [target for target in dict.fromkeys(targets) if lacking(target)]
         if wanted:
             missing = set().union(*map(lacking, wanted))
             names = [name for name in chosen if name in missing]
-            for target, found in zip(wanted, gc.explain_classes(network, seen.photo, wanted, names), strict=True):
-                known = seen.explanations.get((network.name, found.target.index))
+            explanations = gc.explain_classes(
+                network, seen.photo, wanted, names, method=method, instead_of=instead_of, progress=progress
+            )
+            for target, found in zip(wanted, explanations, strict=True):
+                known = seen.explanations.get((*how, found.target.index))
                 maps = {**(known.maps if known else {}), **found.maps}
                 whole = replace(found, photo=seen.photo, maps=maps)  # one copy of the photo, not one each
                 keys = {target, found.target.index}
                 if found.predictions[0].index == found.target.index:
                     keys.add(None)
-                seen.explanations.update({(network.name, key): whole for key in keys})
+                seen.explanations.update({(*how, key): whole for key in keys})
             self._forget()
-        found = [seen.explanations[network.name, target] for target in targets]
+        found = [seen.explanations[(*how, target)] for target in targets]
         return tuple(replace(one, maps={name: one.maps[name] for name in chosen}) for one in found)
 
     def _look(self, path: str) -> Seen:

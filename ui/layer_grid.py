@@ -45,7 +45,9 @@ class LayerGridData(GradioModel):
     """What the browser gets."""
 
     network: str
+    method: str
     score: str
+    instead_of: Guess | None
     predictions: list[Guess]
     photo: FileData
     photo_size: list[int]  # height, width of the photo as it was given
@@ -95,7 +97,9 @@ class LayerGrid(gr.HTML):
         photo = keep(_jpeg(first.photo), "photo.jpg", self.GRADIO_CACHE)
         return LayerGridData(
             network=first.network,
+            method=first.method,
             score=first.score,
+            instead_of=guesses([first.instead_of])[0] if first.instead_of else None,
             predictions=guesses(first.predictions),
             photo=FileData(path=photo, orig_name="photo.jpg"),
             photo_size=list(size),
