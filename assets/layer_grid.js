@@ -69,7 +69,7 @@ const palette = (map) => {
 
 const paint = (canvas, map) => {
   const { width, height } = canvas;
-  canvas.levels ??= resize(map.heatBytes, map.shape[0], map.shape[1], height, width);
+  canvas.levels ??= resize(map.heatBytes, map.cells[0], map.cells[1], height, width);
   const colors = palette(map);
   const picture = new ImageData(width, height);
   const pixels = new Uint32Array(picture.data.buffer);
@@ -104,7 +104,8 @@ const repaint = () => {
 // --- cards ---
 
 const whyEmpty = (map) =>
-  `Nothing in this layer speaks for “${spoken(map.target.name)}” in this photo, so its map is zero everywhere.`;
+  `Nothing in this layer speaks for “${spoken(map.target.name)}”${answer.value.instead_of
+    ? ` rather than “${spoken(answer.value.instead_of.name)}”` : ''} in this photo, so its map is zero everywhere.`;
 
 const facts = (map) => {
   const list = make('dl', 'gx-facts');
@@ -167,7 +168,7 @@ const saveButton = (map) => {
 
 // A cell of the map: under the pointer, or moved by the arrow keys from the hottest one.
 const cellReader = (map, picture, readout) => {
-  const [rows, columns] = map.shape;
+  const [rows, columns] = map.cells;
   const frame = make('span', 'gx-cell');
   frame.hidden = true;
   picture.append(frame);
@@ -316,7 +317,7 @@ const enlarge = (first, opener) => {
 // --- the code that makes the same maps ---
 
 const samplesOfCode = () => {
-  const { network, score } = answer.value;
+  const { network, score, method, instead_of: other } = answer.value;
   const file = network === props.file ? `${network}.keras` : network;
   const layers = answer.rows[0].maps.map((map) => map.layer);
   const targets = answer.rows.map((row) => row.target.index);
@@ -328,6 +329,9 @@ const samplesOfCode = () => {
   const named = `# ${answer.rows.map((row) => spoken(row.target.name)).join(', ')}`;
   const shared = scale === 'shared';
   const inside = isMany ? '    ' : '';
+  const settings = [`score=${text(score)}`, ...(method === 'gradcam' ? [] : [`method=${text(method)}`])];
+  const against = other ? `instead_of=${other.index}` : '';
+  const how = [...settings, ...(other ? [against] : [])].join(', ') + (other ? `)  # ${spoken(other.name)}` : ')');
   const python = [
     'import gradcam_core as gc',
     '',
@@ -335,8 +339,8 @@ const samplesOfCode = () => {
     `network = gc.load(${text(file)})`,
     isMany ? `targets = ${list(targets)}  ${named}` : `target = ${targets[0]}  ${named}`,
     `layers = ${list(layers)}`,
-    ...(isMany ? [`results = gc.explain_classes(network, photo, targets, layers, score=${text(score)})`]
-      : [`result = gc.explain(network, photo, target, layers, score=${text(score)})`]),
+    ...(isMany ? [`results = gc.explain_classes(network, photo, targets, layers, ${how}`]
+      : [`result = gc.explain(network, photo, target, layers, ${how}`]),
     ...(shared ? [`highest = max(heat_map.peak ${isMany ? 'for result in results ' : ''}for heat_map in result.maps.values())  # the shared scale`] : []),
     ...(isMany ? ['for result in results:'] : []),
     `${inside}for name, heat_map in result.maps.items():`,
@@ -347,6 +351,7 @@ const samplesOfCode = () => {
   const shell = [
     ...(isMany ? [`for class in ${targets.join(' ')}; do  ${named}`] : []),
     `${inside}gradcam explain photo.jpg --network ${quoted(file)} --class ${isMany ? '$class' : targets[0]} --score ${score} \\`,
+    ...(method === 'gradcam' && !other ? [] : [`${inside}  --method ${method}${other ? ` --instead-of ${other.index}` : ''} \\`]),
     `${inside}  --layers ${quoted(layers.join(','))} \\`,
     `${inside}  --opacity ${opacity} --colormap ${colormap} --out ${isMany ? 'out/$class' : `out  ${named}`}`,
     ...(isMany ? ['done'] : []),
@@ -361,7 +366,8 @@ const samplesOfCode = () => {
     `${inside}    network=${text(network)},`,
     isMany ? `${inside}    target=target,` : `    target="${targets[0]}",  ${named}`,
     `${inside}    layers=${list(layers)},`,
-    `${inside}    score=${text(score)},`,
+    ...settings.map((setting) => `${inside}    ${setting},`),
+    ...(other ? [`${inside}    instead_of="${other.index}",  # ${spoken(other.name)}`] : []),
     `${inside}    api_name="/explain",`,
     `${inside})`,
   ];
@@ -515,12 +521,12 @@ form.addEventListener('input', () => {
 find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.rows[0].target.name}`));
 find('.gx-all').addEventListener('click', () => trigger('download', { what: 'everything', ...view }));
 find('.gx-link').addEventListener('click', () => {
-  const { network } = answer.value;
+  const { network, method, instead_of: other } = answer.value;
   const [first, ...others] = answer.rows.map((row) => row.target.index);
   const preset = document.querySelector('#layers input:checked')?.value ?? 'choose';
   const layers = preset === 'choose' ? answer.rows[0].maps.map((map) => map.layer).join(',') : preset;
   const link = new URL(location.href);
-  link.search = new URLSearchParams({ network, class: first, ...(others.length && { beside: others.join(',') }), layers, ...view });
+  link.search = new URLSearchParams({ network, class: first, ...(others.length && { beside: others.join(',') }), layers, method, ...(other && { instead_of: other.index }), ...view });
   copyText(link.href, find('.gx-link'), () => prompt('The link to these settings:', link.href));
 });
 
@@ -561,6 +567,7 @@ const show = (value, photo) => {
   const names = rows.map((row) => spoken(row.target.name));
   const title = find('.gx-title');
   title.replaceChildren('Evidence for ', ...names.flatMap((name, i) => [...(i ? [', '] : []), make('strong', '', name)]));
+  if (value.instead_of) title.append(' rather than ', make('strong', '', spoken(value.instead_of.name)));
   const focused = element.contains(document.activeElement) && document.activeElement.closest('.gx-guesses');
   const others = rows.map((row) => row.target).filter((target) => value.predictions.every((guess) => guess.index !== target.index));
   find('.gx-guesses').replaceChildren(...[...value.predictions, ...others].map(buildGuess));
@@ -570,7 +577,7 @@ const show = (value, photo) => {
   find('.gx-direction').hidden = rows[0].maps.length < 2;
   showCode();
   const count = answer.maps.length;
-  status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} for ${names.join(', ')}. ` +
+  status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} for ${names.join(', ')}${value.instead_of ? ` rather than ${spoken(value.instead_of.name)}` : ''}. ` +
     `${value.network} takes the photo for ${spoken(value.predictions[0].name)}, ${percent(value.predictions[0].probability)}.`;
   if (isFirst && element.getBoundingClientRect().top > 0.8 * innerHeight) // on a phone the answer lies below the fold
     element.scrollIntoView({ block: 'start', behavior: isStill() ? 'instant' : 'smooth' });

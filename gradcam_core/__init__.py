@@ -21,6 +21,7 @@ from .errors import (
 from .explanation import Explanation, HeatMap, explain, explain_classes
 from .image import read_image
 from .render import COLORMAPS, colorize, contact_sheet, overlay
+from .settings import FUSIONS, METHODS, SMOOTHINGS
 from .zoo import NETWORKS, load
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ _LAZY = {
 
 __all__ = [
     "COLORMAPS",
+    "FUSIONS",
+    "METHODS",
     "NETWORKS",
+    "SMOOTHINGS",
     "Classifier",
     "Explanation",
     "GradcamError",

@@ -234,8 +234,8 @@ def cam_layer(network: "Classifier") -> str | None:
             return made[id(inputs[0])][0] if has_head and id(inputs[0]) in made else None
         if isinstance(operation, keras.layers.Dense | keras.layers.Conv2D) and is_cell and not has_head:
             has_head = True
-        elif isinstance(operation, keras.layers.Activation | keras.layers.Softmax) and not has_head:
-            pass  # of the head
+        elif type(operation).__name__ in ("Activation", "Softmax") and not has_head:  # also keras.ops.softmax
+            pass
         elif not isinstance(operation, keras.layers.Dropout | keras.layers.Flatten | keras.layers.Reshape):
             return None
         tensor = inputs[0]

@@ -76,12 +76,16 @@ class Visitor:
         return toast.first.inner_text()
 
     def choose(self, dropdown: str, text: str) -> None:
-        """Search in a dropdown and take the first that fits."""
-        field = self.page.locator(f"{dropdown} input")
+        """Search in a dropdown and take what is called so, or else the first that fits."""
+        field, options = self.page.locator(f"{dropdown} input"), self.page.locator(f"{dropdown} [role=option]")
         field.click()
         field.fill(text)
-        self.page.locator(f"{dropdown} [role=option]").first.wait_for()
-        field.press("Enter")
+        options.first.wait_for()
+        same = options.filter(has_text=re.compile(rf"^\W*{re.escape(text)}\s*$"))
+        if same.count():
+            same.click()
+        else:
+            field.press("Enter")
 
     def colors(self, card: int = -1) -> np.ndarray:
         """The pixels of a card's canvas: uint8 (height, width, 4), RGBA."""

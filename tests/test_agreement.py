@@ -3,9 +3,10 @@
 Run with ``pip install .[bench]``; skipped without. The built-in network gives logits, so both explain the same score.
 """
 
+import keras
 import numpy as np
 import pytest
-from networks import noise
+from networks import noise, seeded
 
 import gradcam_core as gc
 from gradcam_core import gradients
@@ -68,3 +69,25 @@ def test_grad_cam_plus_plus_agrees_up_to_a_step_that_its_paper_does_not_have(lay
     totals = alpha.sum((0, 1))
     with_step = a @ (weights / np.where(totals == 0, 1, totals)) * np.exp(logits[TARGET].astype(np.float64))
     assert_agree(with_step, theirs("gradcam++", layer))
+
+
+def test_guided_backpropagation_agrees_where_the_relus_are_inside_layers():
+    """tf-keras-vis passes by ReLU layers and ``keras.ops.relu``, so those are not compared."""
+    from tf_keras_vis.saliency import Saliency
+    from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(6, 3, activation="relu")(x)
+    x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Conv2D(8, 3, activation="relu")(x)
+    x = keras.layers.Dense(9, activation="relu")(keras.layers.Flatten()(x))
+    network = gc.Classifier("relus", seeded(keras.Model(inputs, keras.layers.Dense(3)(x)), seed=2))
+    batch = network.to_input(noise())
+    others = Saliency(network.model, model_modifier=GuidedBackpropagation(), clone=True)(
+        CategoricalScore(1), batch, keepdims=True, gradient_modifier=None, normalize_map=False
+    )[0]
+    ours = gradients.guided_backpropagation(network)(batch, np.float32([0, 1, 0]))
+    np.testing.assert_allclose(ours, others, atol=1e-5 * np.abs(others).max())
+    assert np.abs(others).max() > 0

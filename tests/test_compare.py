@@ -251,3 +251,66 @@ def test_a_download_shows_its_progress_and_can_be_stopped(browser_context, photo
     finally:
         _Slow.over.set()
         store.shutdown()
+
+
+# --- another method, and one class instead of another ---
+
+
+def shown_maps(visitor: Visitor) -> list[np.ndarray]:
+    """The grey levels of the cards, in [0, 1]."""
+    visitor.page.locator(".gx-colormaps label", has_text="grey").click()
+    visitor.page.locator(CARDS).last.scroll_into_view_if_needed()
+    return [visitor.colors(i)[..., 0] / np.float32(255) for i in range(len(visitor.layers()))]
+
+
+def assert_shown(visitor: Visitor, expected: gc.Explanation) -> None:
+    for painted, heat_map in zip(shown_maps(visitor), expected.maps.values(), strict=True):
+        wanted = gc.render.resize_heat(heat_map.heat, *painted.shape[::-1])
+        assert np.abs(painted - wanted).max() <= 0.02
+
+
+def test_a_class_is_held_against_another(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    first = visitor.title().removeprefix("Evidence for ")
+    visitor.choose("#instead", "teapot")
+    visitor.wait_for_title(f"{first} rather than teapot")
+    assert_shown(visitor, gc.explain(gc.load("bundled"), photos / "landscape.jpg", instead_of="teapot"))
+    visitor.choose("#instead", first)
+    visitor.wait_for_toast(f"{first} cannot be held against itself")
+    visitor.page.wait_for_function("document.querySelector('#instead input').value === 'teapot'")
+    assert visitor.title() == f"Evidence for {first} rather than teapot"
+
+
+@pytest.mark.parametrize("title", ["LayerCAM", "Guided Grad-CAM", "CAM"])
+def test_another_method_makes_other_maps(visitor, photos, title):
+    visitor.explain(photos / "landscape.jpg")
+    before = visitor.colors(-1)
+    visitor.choose("#method-choice", title)
+    method = {"LayerCAM": "layercam", "Guided Grad-CAM": "guided", "CAM": "cam"}[title]
+    visitor.page.locator(".gx-code summary").click()
+    visitor.page.locator('.gx-code pre[aria-label="Shell"]', has_text=f"--method {method}").wait_for()
+    assert_shown(visitor, gc.explain(gc.load("bundled"), photos / "landscape.jpg", method=method))
+    assert method == "cam" or not np.array_equal(before, visitor.colors(-1))
+
+
+def test_score_cam_can_be_stopped_and_what_was_shown_stays(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.page.locator("#layers label", has_text="All").click()
+    visitor.page.wait_for_function("document.querySelectorAll('.gx-card').length > 20")
+    visitor.choose("#method-choice", "Score-CAM")
+    visitor.page.get_by_role("button", name="Stop Score-CAM").click()
+    visitor.wait_for_toast("Stopped. What is shown stays.")
+    visitor.page.wait_for_function("document.querySelector('#method-choice input').value === 'Grad-CAM'")
+    visitor.page.get_by_role("button", name="Stop Score-CAM").wait_for(state="detached")
+    assert len(visitor.layers()) > 20
+
+
+def test_a_link_restores_method_and_contrast(browser_context, server, photos):
+    visitor = Visitor(browser_context, f"{server.url}?method=layercam&instead_of=teapot&layers=last")
+    visitor.explain(photos / "landscape.jpg")
+    assert visitor.title().endswith(" rather than teapot")
+    expected = gc.explain(
+        gc.load("bundled"), photos / "landscape.jpg", layers="last", method="layercam", instead_of="teapot"
+    )
+    assert_shown(visitor, expected)
+    visitor.page.close()

@@ -110,6 +110,21 @@ def test_layers_of_a_nested_network_are_saved_under_safe_file_names(tmp_path):
     assert set(np.load(tmp_path / "maps.npz")) == {"in/a", "in_a"}
 
 
+def test_the_manifest_says_what_was_asked_and_holds_the_fused_map(tmp_path):
+    asked = {"method": "hirescam", "weight": 0.5, "against": True, "smoothing": "flips"}
+    result = explain(deep_network(), noise(), 2, instead_of=1, **asked)
+    content = json.loads(result.save(tmp_path, fusion="product").read_text())
+    assert {name: content[name] for name in asked} == asked
+    assert content["instead_of"] == vars(result.instead_of)
+    assert content["instead_of"]["index"] == 1
+    assert cv2.imread(str(tmp_path / content["fused"])).shape == result.photo.shape
+    with pytest.raises(SettingError, match="'maximum' or 'product', not 'sum'"):
+        result.save(tmp_path, fusion="sum")
+    plain = json.loads(explain(deep_network(), noise(), 2).save(tmp_path / "plain").read_text())
+    assert plain["instead_of"] is plain["fused"] is None
+    assert not plain["against"]
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(GradcamError, match="cannot be written"):

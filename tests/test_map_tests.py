@@ -89,7 +89,7 @@ def test_a_test_can_be_stopped(panel):
     panel.page.wait_for_function("document.querySelectorAll('.gx-card').length > 20")
     panel.page.locator("#sanity").click()
     panel.page.locator("#end").click()
-    panel.wait_for_toast("The test was stopped")
+    panel.wait_for_toast("Stopped. What is shown stays.")
     assert panel.page.locator("#sane table").count() == 0
     panel.page.locator("#end").wait_for(state="detached")
     panel.page.locator("#test").click()  # and another one goes on to its end

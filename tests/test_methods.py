@@ -251,6 +251,26 @@ def test_guided_backpropagation_drops_what_is_negative_at_every_relu(relu):
     assert not np.allclose(expected, 0)
 
 
+def test_relus_inside_a_nested_model_are_guided_too():
+    def network(is_nested):
+        part = keras.Sequential(
+            [keras.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten()]
+        )
+        inputs = keras.Input((6, 6, 3))
+        x = inputs
+        for layer in [part] if is_nested else part.layers:
+            x = layer(x)
+        x = keras.layers.Dense(5, activation="relu")(x)
+        return Classifier("nested", seeded(keras.Model(inputs, keras.layers.Dense(2)(x)), seed=0))
+
+    batch = np.random.default_rng(1).normal(0, 1, (1, 6, 6, 3)).astype(np.float32)
+    nested, flat = (
+        gradients.guided_backpropagation(network(is_nested))(batch, np.float32([0, 1])) for is_nested in (True, False)
+    )
+    np.testing.assert_allclose(nested, flat, atol=1e-6)
+    assert nested.any()
+
+
 def test_guided_grad_cam_is_the_product_of_both():
     network, photo = deep_network(), noise()
     raw = gc.explain(network, photo, 1, "relu2", method="guided").maps["relu2"].raw

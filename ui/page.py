@@ -6,7 +6,7 @@ from gradio.media import get_image
 from gradcam_core.image import MAX_BYTES
 
 from . import api
-from .choices import LAYER_COLUMNS, PRESETS, Networks
+from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
 from .layer_grid import ASSETS, LayerGrid
 from .photo_input import PhotoInput
 from .visit import BESIDE, Shown, Steps
@@ -155,6 +155,17 @@ def build(networks: Networks) -> gr.Blocks:
                     interactive=True,
                     info=f"Up to {BESIDE} more classes, a row each",
                 )
+                other = gr.Dropdown(
+                    [],
+                    label="Instead of",
+                    elem_id="instead",
+                    interactive=True,
+                    info="Why this class, and not that one? Empty: for itself",
+                )
+                method = gr.Dropdown(
+                    method_choices(), value="gradcam", label="Method", elem_id="method-choice", interactive=True
+                )
+                halt = gr.Button("Stop Score-CAM", visible=False, elem_id="halt", size="sm")
                 preset = gr.Radio(
                     [(text, name) for name, text in PRESETS.items()], value="stages", label="Layers", elem_id="layers"
                 )
@@ -202,13 +213,13 @@ def build(networks: Networks) -> gr.Blocks:
 
         steps = Steps(networks, grid.GRADIO_CACHE)
         opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
-        answer = [shown, target, beside, grid]
-        page.load(steps.open, [shown], [shown, network, target, beside, preset, chosen, table], **opens)
+        answer = [shown, target, beside, other, grid]
+        page.load(steps.open, [shown], [shown, network, target, beside, other, method, preset, chosen, table], **opens)
         page.load(None, js=NAME_EXAMPLES)
         page.load(None, js=MEND)
         page.load(None, js=f"() => ({TAKE_ANY_FILE})({MAX_BYTES})")
         photo.change(steps.photo, [photo, shown], answer, **computes).failure(
-            steps.put_back, [shown], [shown, photo, target, beside, grid], **computes
+            steps.put_back, [shown], [photo, *answer], **computes
         )
         photo.clear(steps.clear, [shown], answer, **computes)
         network.input(steps.offer_stop, [network], [stop], **aside)
@@ -217,7 +228,7 @@ def build(networks: Networks) -> gr.Blocks:
         changed = fetched.success(
             steps.network,
             [network, shown],
-            [shown, network, target, beside, chosen, table, preset, grid],
+            [network, method, chosen, table, preset, *answer],
             **computes,
         )
         disappear(fetched, stop)
@@ -225,6 +236,12 @@ def build(networks: Networks) -> gr.Blocks:
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
         target.input(steps.target, [target, shown], answer, **computes)
         beside.input(steps.beside, [beside, shown], answer, **computes)
+        held = other.input(steps.instead_of, [other, shown], answer, **computes)
+        held.failure(lambda now: now.instead_of, [shown], [other], **aside)
+        method.input(steps.offer_halt, [method], [halt], **aside)
+        made = method.input(steps.method, [method, shown], answer, **computes)
+        made.failure(steps.back_to_method, [shown], [method, halt], **aside)
+        halt.click(steps.stop, **aside)
         grid.select(steps.guess, [shown], answer, **computes)
         preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes)
         chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes)

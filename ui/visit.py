@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
+from gradio.context import LocalContext
 
 import gradcam_core as gc
+from gradcam_core.settings import METHODS
 
 from .choices import PRESETS, Networks, class_choices, layer_choices, layer_rows, network_note
 from .downloads import Style, card, everything
@@ -69,6 +71,8 @@ class Shown:
     target: int | None = None  # None: the most probable class
     beside: tuple[int, ...] = ()  # other classes, each a row of its own
     layers: str | tuple[str, ...] = "stages"
+    method: str = "gradcam"
+    instead_of: int | None = None  # the class that the others are held against
     before: "Shown | None" = None  # what was shown until the photo was taken away
 
 
@@ -83,8 +87,8 @@ class Steps:
 
     @answering
     def open(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """The page is opened, perhaps by a link -> shown, network, class, compared classes, preset, chosen layers,
-        layer table.
+        """The page is opened, perhaps by a link -> shown, network, class, compared classes, class held against them,
+        method, preset, chosen layers, layer table.
 
         When the network cannot be had, the page goes on with the built-in one and says so. What a link asks for and is
         not there is left out, with a word.
@@ -100,46 +104,51 @@ class Steps:
         try:
             target = network.resolve_target(asked.get("class") or None)
             beside = [network.resolve_target(name) for name in asked.get("beside", "").split(",") if name]
+            other = network.resolve_target(asked.get("instead_of") or None)
+            method = asked.get("method") or shown.method
+            if method not in METHODS:
+                raise gc.SettingError(f"There is no method {method!r}.")
             layers = asked.get("layers") or shown.layers
             names = tuple(layers.split(","))
             if layers not in PRESETS or layers == "choose":
                 layers = tuple(layer.name for layer in gc.select(network, list(names)))
             shown = replace(shown, target=target, beside=_apart(beside, target), layers=layers)
+            shown = replace(shown, method=method, instead_of=None if other == target else other)
         except gc.GradcamError as error:
             gr.Warning(f"The link asks for something else: {html.escape(str(error), quote=False)}", title="Link")
         preset = shown.layers if isinstance(shown.layers, str) else "choose"
-        about, classes, beside, chosen, table = self._describe(shown)
-        return shown, about, classes, beside, preset, chosen, table
+        about, classes, beside, other, chosen, table = self._describe(shown)
+        return shown, about, classes, beside, other, shown.method, preset, chosen, table
 
     @answering
     def photo(self, photo: str | None, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another photo -> shown, class, compared classes, grid. A class chosen beforehand holds for the first one."""
+        """Another photo -> what is shown. A class chosen beforehand holds for the first one."""
         if photo is None or photo == shown.photo:  # taken away, which is `clear`; or put back
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return (gr.skip(),) * 5
         if shown.photo or shown.before:
-            shown = replace(shown, target=None, beside=())
+            shown = replace(shown, target=None, beside=(), instead_of=None)
         shown = replace(shown, photo=photo, before=None)
         return shown, *self._explain(shown, progress)
 
     @answering
     def clear(self, shown: Shown) -> tuple[Any, ...]:
-        """The photo is taken away, perhaps for another that is coming up -> shown, class, compared classes, grid."""
+        """The photo is taken away, perhaps for another that is coming up -> what is shown."""
         before = shown if shown.photo else shown.before
-        shown = replace(shown, photo=None, target=None, beside=(), before=before)
+        shown = replace(shown, photo=None, target=None, beside=(), instead_of=None, before=before)
         return shown, *self._explain(shown, PROGRESS)
 
     @answering
     def put_back(self, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """The new photo cannot be used -> shown, photo, class, compared classes, grid, as before it."""
+        """The new photo cannot be used -> photo, and what is shown, as before it."""
         if shown.photo or not shown.before:
-            return shown, shown.photo, gr.skip(), gr.skip(), gr.skip()
+            return shown.photo, shown, *(gr.skip(),) * 4
         shown = replace(shown.before, network=shown.network)
-        return shown, shown.photo, *self._explain(shown, progress)
+        return shown.photo, shown, *self._explain(shown, progress)
 
     @answering
-    def fetch(self, network: object, request: gr.Request, progress: gr.Progress = PROGRESS) -> None:
+    def fetch(self, network: object, progress: gr.Progress = PROGRESS) -> None:
         """Make a network ready. A step of its own, so that nobody else waits for a download."""
-        visitor = request.session_hash
+        visitor = _visitor()
         self._stopped.discard(visitor)
 
         def look() -> None:
@@ -149,9 +158,9 @@ class Steps:
         self._networks.load(network, progress, look)
 
     @answering
-    def stop(self, request: gr.Request) -> None:
-        """The visitor no longer wants what is being fetched for them."""
-        self._stopped.add(request.session_hash)
+    def stop(self) -> None:
+        """The visitor no longer wants what is being fetched, computed or tested for them."""
+        self._stopped.add(_visitor())
 
     @answering
     def offer_stop(self, network: object) -> Any:  # noqa: ANN401
@@ -160,45 +169,79 @@ class Steps:
 
     @answering
     def network(self, network: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another network -> shown, network, class, compared classes, chosen layers, layer table, preset,
-        grid."""
+        """Another network -> network, method, chosen layers, layer table, preset, and what is shown.
+
+        A method that not every network allows makes way for the first one.
+        """
         layers = shown.layers if isinstance(shown.layers, str) else "stages"
-        shown = replace(shown, network=self._networks.load(network).name, target=None, beside=(), layers=layers)
-        about, classes, beside, chosen, table = self._describe(shown)
-        if shown.photo is None:
-            return shown, about, classes, beside, chosen, table, layers, None
-        classes, beside, grid = self._explain(shown, progress)
-        return shown, about, classes, beside, chosen, table, layers, grid
+        method = "gradcam" if shown.method in ("cam", "guided") else shown.method
+        shown = replace(shown, network=self._networks.load(network).name, layers=layers, method=method)
+        shown = replace(shown, target=None, beside=(), instead_of=None)
+        about, classes, beside, other, chosen, table = self._describe(shown)
+        grid = None
+        if shown.photo is not None:
+            classes, beside, other, grid = self._explain(shown, progress)
+        return about, method, chosen, table, layers, shown, classes, beside, other, grid
 
     @answering
     def target(self, target: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another class, from the list -> shown, class, compared classes, grid."""
+        """Another class, from the list -> what is shown."""
         if target is not None and not _is_index(target):
             raise gc.TargetError("The class is given by its index, a whole number.")
         shown = replace(shown, target=target, beside=_apart(shown.beside, target))
+        if shown.instead_of == target:
+            shown = replace(shown, instead_of=None)
         return shown, *self._explain(shown, progress)
 
     @answering
     def beside(self, targets: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Classes to compare with, from the list -> shown, class, compared classes, grid."""
+        """Classes to compare with, from the list -> what is shown."""
         if not isinstance(targets, list) or not all(map(_is_index, targets)):
             raise gc.TargetError("The classes are given as a list of indices, whole numbers.")
         if len(targets) > BESIDE:
             raise gc.TargetError(f"At most {BESIDE} classes can stand beside the first. Take one away.")
         if tuple(targets) == shown.beside:  # the page itself has set the list
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return (gr.skip(),) * 5
         shown = replace(shown, beside=_apart(targets, shown.target))
         return shown, *self._explain(shown, progress)
 
     @answering
     def guess(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another class, by a click on its bar, or one more beside it -> shown, class, compared classes, grid."""
+        """Another class, by a click on its bar, or one more beside it -> what is shown."""
         wish = event._data or {}
         index = wish.get("index")
         if not wish.get("beside"):
             return self.target(index, shown, progress)
         others = [other for other in shown.beside if other != index]
         return self.beside([*others, index] if index not in shown.beside else others, shown, progress)
+
+    @answering
+    def instead_of(self, other: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
+        """Another class to hold the others against, or none -> what is shown."""
+        if other is not None and not _is_index(other):
+            raise gc.TargetError("The class is given by its index, a whole number.")
+        if other == shown.instead_of:
+            return (gr.skip(),) * 5
+        shown = replace(shown, instead_of=other, beside=_apart(shown.beside, other))
+        return shown, *self._explain(shown, progress)
+
+    @answering
+    def method(self, method: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
+        """Another method -> what is shown."""
+        if not isinstance(method, str) or method not in METHODS:
+            raise gc.SettingError(f"The method is one of {', '.join(METHODS)}.")
+        shown = replace(shown, method=method)
+        return shown, *self._explain(shown, progress)
+
+    @answering
+    def offer_halt(self, method: object) -> Any:  # noqa: ANN401
+        """-> the button that stops a method of hundreds of passes."""
+        return gr.Button(visible=method == "scorecam")
+
+    @answering
+    def back_to_method(self, shown: Shown) -> tuple[Any, ...]:
+        """The method cannot be used, or was stopped -> method, the button that stops it, as before."""
+        return shown.method, self.offer_halt(shown.method)
 
     @answering
     def take(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
@@ -218,7 +261,7 @@ class Steps:
         return "", "", gr.Dropdown(names, value=names[-1] if names else None), ""
 
     @answering
-    def test(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> str:
+    def test(self, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
         """Hide and bring back what each map marks -> the findings."""
         from gradcam_core.faithfulness import assess
 
@@ -226,7 +269,7 @@ class Steps:
         count = len(explanations)
 
         def report(row: int) -> Callable[[int, int], None]:
-            return self._report(request, progress, lambda share: (row + share) / count, "Hiding parts of the photo")
+            return self._report(progress, lambda share: (row + share) / count, "Hiding parts of the photo")
 
         return "".join(
             assessment_html(assess(network, explanation, progress=report(row)))
@@ -234,14 +277,19 @@ class Steps:
         )
 
     @answering
-    def sanity(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> str:
+    def sanity(self, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
         """Make the network's weights random, on a copy -> what is left of each map of the first class."""
         from gradcam_core.faithfulness import sanity_check
 
         network, explanations = self._shown_maps(shown, progress)
         first = explanations[0]
-        report = self._report(request, progress, lambda share: share, "Making weights random, on a copy")
-        check = sanity_check(network, first.photo, first.target.index, list(first.maps), draws=2, progress=report)
+        report = self._report(progress, lambda share: share, "Making weights random, on a copy")
+        if first.method == "scorecam":
+            raise gc.SettingError("Score-CAM takes too long to be made a dozen times. Choose another method to check.")
+        settings = {"method": first.method, "instead_of": shown.instead_of}
+        check = sanity_check(
+            network, first.photo, first.target.index, list(first.maps), draws=2, progress=report, **settings
+        )
         return sanity_html(check, first.target.name)
 
     @answering
@@ -265,16 +313,14 @@ class Steps:
         network = self._networks.load(shown.network, progress)
         return network, self._explanations(network, shown)
 
-    def _report(
-        self, request: gr.Request, progress: gr.Progress, total: Callable[[float], float], what: str
-    ) -> Callable[[int, int], None]:
-        """Tells the visitor how far a test is, and ends it when they want no more of it."""
-        visitor = request.session_hash
+    def _report(self, progress: gr.Progress, total: Callable[[float], float], what: str) -> Callable[[int, int], None]:
+        """Tells the visitor how far the work is, and ends it when they want no more of it."""
+        visitor = _visitor()
         self._stopped.discard(visitor)
 
         def report(done: int, count: int) -> None:
             if visitor in self._stopped:
-                raise refusal("The test was stopped. What is shown stays.", "Stopped")
+                raise refusal("Stopped. What is shown stays.", "Stopped")
             progress(total(done / count), desc=what)
 
         return report
@@ -310,34 +356,59 @@ class Steps:
         return [layer.name for layer in gc.select(network, shown.layers)]
 
     def _describe(self, shown: Shown) -> tuple[Any, ...]:
-        """-> network, class, compared classes, chosen layers, layer table."""
+        """-> network, class, compared classes, class held against them, chosen layers, layer table."""
         network = self._networks.load(shown.network)
         classes, is_list = class_choices(network), not isinstance(shown.layers, str)
         return (
             gr.Dropdown(self._networks.choices(), value=network.name, info=network_note(network)),
             gr.Dropdown(classes, value=shown.target, interactive=True),
             gr.Dropdown(classes, value=list(shown.beside), interactive=True),
+            gr.Dropdown(classes, value=shown.instead_of, interactive=True),
             gr.Dropdown(layer_choices(network), value=self._layer_names(shown), visible=is_list),
             layer_rows(network),
         )
 
-    def _explanations(self, network: "gc.Classifier", shown: Shown) -> tuple[gc.Explanation, ...]:
+    def _explanations(
+        self, network: "gc.Classifier", shown: Shown, progress: gr.Progress = PROGRESS
+    ) -> tuple[gc.Explanation, ...]:
         layers = shown.layers if isinstance(shown.layers, str) else list(shown.layers)
-        found = self._explained.explain(network, shown.photo, (shown.target, *shown.beside), layers)
+        title = METHODS[shown.method].title
+        found = self._explained.explain(
+            network,
+            shown.photo,
+            (shown.target, *shown.beside),
+            layers,
+            method=shown.method,
+            instead_of=shown.instead_of,
+            progress=self._report(progress, lambda share: share, title),
+        )
         return found[:1] + tuple(row for row in found[1:] if row.target.index != found[0].target.index)
 
     def _explain(self, shown: Shown, progress: gr.Progress) -> tuple[Any, ...]:
-        """-> class, compared classes, grid."""
+        """-> class, compared classes, class held against them, grid."""
         progress(0, desc=f"Loading {shown.network}")
         network = self._networks.load(shown.network, progress)
+        choices = class_choices(network)
+        explanations = None
         if shown.photo is None:
-            choices = class_choices(network)
-            return gr.Dropdown(choices, value=shown.target), gr.Dropdown(choices, value=list(shown.beside)), None
-        progress(0.4, desc="Looking for evidence")
-        explanations = self._explanations(network, shown)
-        choices = class_choices(network, explanations[0].predictions)
-        target, *beside = (row.target.index for row in explanations)
-        return gr.Dropdown(choices, value=target), gr.Dropdown(choices, value=beside), explanations
+            target, beside = shown.target, shown.beside
+        else:
+            progress(0.4, desc="Looking for evidence")
+            explanations = self._explanations(network, shown, progress)
+            choices = class_choices(network, explanations[0].predictions)
+            target, *beside = (row.target.index for row in explanations)
+        return (
+            gr.Dropdown(choices, value=target),
+            gr.Dropdown(choices, value=list(beside)),
+            gr.Dropdown(choices, value=shown.instead_of),
+            explanations,
+        )
+
+
+def _visitor() -> str | None:
+    """Whose request this is."""
+    request = LocalContext.request.get(None)
+    return request and request.session_hash
 
 
 def _is_index(value: object) -> bool:
