@@ -69,7 +69,15 @@ def violations(visitor: Visitor, state: str) -> list[str]:
 
 def open_all_folded_parts(visitor: Visitor) -> None:
     visitor.page.get_by_role("button", name="The layers of this network").click()
-    visitor.page.get_by_role("button", name="What the method does").click()
+    visitor.page.get_by_role("button", name="What the methods do").click()
+    visitor.page.get_by_role("button", name="Can this be believed?").click()
+    visitor.page.get_by_role("button", name="Test these maps").click()
+    visitor.page.locator("#findings table").wait_for()
+    visitor.page.get_by_role("button", name="Sanity check").click()
+    visitor.page.locator("#sane table").wait_for()
+    visitor.page.get_by_label("number input for Hottest share hidden, %").fill("20")
+    visitor.page.keyboard.press("Enter")
+    visitor.page.locator("#hidden img").wait_for()
     visitor.page.locator(".gx-code summary").click()
     visitor.page.locator(".gx-code pre").last.wait_for()
     visitor.page.locator("#table").get_by_text("block1_conv1", exact=True).first.wait_for()

@@ -439,7 +439,7 @@ def test_nothing_scrolls_sideways(browser_context, server, photos, width, height
     assert visitor.page.evaluate(overhang) == 0
     visitor.explain(photos / "landscape.jpg")
     visitor.page.get_by_role("button", name="The layers of this network").click()
-    visitor.page.get_by_role("button", name="What the method does").click()
+    visitor.page.get_by_role("button", name="What the methods do").click()
     visitor.page.get_by_text("A map shows what the network used").wait_for()
     assert visitor.page.evaluate(overhang) == 0
     assert visitor.page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
@@ -521,9 +521,10 @@ def test_layers_are_a_preset_or_names(client, photos, stages):
 
 def test_the_api_is_described_and_nothing_else_is_offered(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(described) == {"/predict", "/explain"}
+    assert set(described) == {"/predict", "/explain", "/test"}
     parameters = {p["parameter_name"]: p for p in described["/explain"]["parameters"]}
-    assert list(parameters) == ["image", "network", "target", "layers", "score"]
+    settings = ["score", "method", "instead_of", "against", "smoothing"]
+    assert list(parameters) == ["image", "network", "target", "layers", *settings]
     assert parameters["layers"]["python_type"]["type"] == "str | list[str]"
     assert all(p["parameter_has_default"] for name, p in parameters.items() if name != "image")
     assert "dict(" in described["/explain"]["returns"][0]["python_type"]["type"]
@@ -616,7 +617,9 @@ def test_no_path_of_the_server_and_no_address_can_be_read(server, endpoint, payl
 
 
 def test_the_photo_is_required(server):
-    assert "There is no photo" in call(server, "explain", [None, "bundled", "", "stages", "logit"])
+    assert "There is no photo" in call(
+        server, "explain", [None, "bundled", "", "stages", "logit", "gradcam", "", False, "none"]
+    )
 
 
 def test_steps_of_the_page_refuse_what_the_page_never_sends(server):

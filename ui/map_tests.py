@@ -29,7 +29,7 @@ def assessment_html(assessment: "Assessment") -> str:
         "the right (deletion), and while it is brought back (insertion). Solid: this map. Dashed: random maps.</p>"
         f'<div class="mt-cards">{cards}</div>'
         '<div class="mt-scroll" tabindex="0" role="region" aria-label="The numbers"><table>'
-        "<thead><tr><th></th>"
+        '<thead><tr><th scope="col">map</th>'
         '<th scope="col">deletion<small>area, low is good</small></th>'
         '<th scope="col">insertion<small>area, high is good</small></th>'
         '<th scope="col">drop<small>only what is hot left, low is good</small></th>'
@@ -57,7 +57,8 @@ def sanity_html(check: "SanityCheck", name: str) -> str:
         "layers down to that of the column are random: rank correlation with the first map, and below it structural "
         "similarity. Below 0.70 at the end it passes; what survives is a picture of the photo, not of the network.</p>"
         '<div class="mt-scroll" tabindex="0" role="region" aria-label="The numbers of the sanity check"><table><thead>'
-        f'<tr><th></th><th scope="col">result</th>{head}</tr></thead><tbody>{body}</tbody></table></div></section>'
+        f'<tr><th scope="col">map</th><th scope="col">result</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        "</section>"
     )
 
 

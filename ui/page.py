@@ -4,6 +4,7 @@ import gradio as gr
 from gradio.media import get_image
 
 from gradcam_core.image import MAX_BYTES
+from gradcam_core.settings import METHODS
 
 from . import api
 from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
@@ -29,7 +30,10 @@ when it is?* The activations are weighted by the mean gradient of the score and 
 - **No evidence** means that nothing in the layer raises the score of the class. The map is zero everywhere then; it is
   not stretched into something that looks like an answer.
 - A map shows what the network used. It does not show that the network is right.
-"""
+
+Other methods ask in other ways:
+
+""" + "\n".join(f"- **{info.title}**: {info.about}" for info in METHODS.values())
 
 TESTS = """
 A heat map always looks convincing. **Test these maps** hides what each map marks, the hottest first, and asks the
@@ -59,6 +63,8 @@ THEME = gr.themes.Default(
     input_placeholder_color="*neutral_500",
     input_placeholder_color_dark="*neutral_400",
     color_accent="*primary_600",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
 )
 
 CSS = """
@@ -196,7 +202,7 @@ def build(networks: Networks) -> gr.Blocks:
                 label="Layers that can be explained",
                 max_height=420,
             )
-        with gr.Accordion("What the method does", open=False, elem_id="method"):
+        with gr.Accordion("What the methods do", open=False, elem_id="method"):
             gr.Markdown(METHOD)
 
         api.add(networks)  # first: its names are public, and those of the steps below make way for them
