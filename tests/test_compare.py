@@ -86,6 +86,13 @@ def test_what_is_known_is_not_computed_again(photos):
         np.testing.assert_allclose(grown.maps[name].raw, heat_map.raw, atol=1e-4 * np.abs(heat_map.raw).max())
 
 
+def test_what_is_being_done_is_said_and_nothing_where_nothing_is_done(photos):
+    network, explained, said = gc.load("bundled"), Explained(), []
+    for _ in range(2):
+        explained.explain(network, str(photos / "landscape.jpg"), [None], "last", say=said.append)
+    assert said == ["Tracing the layers", "Looking for evidence"]
+
+
 def test_the_least_recently_used_photo_is_forgotten_first(photos):
     network, explained = gc.load("bundled"), Explained(limit=1.6e6)  # one photo of 640 x 480, and a half
     paths = [str(photos / name) for name in ("landscape.jpg", "turned.jpg", "moving.gif")]

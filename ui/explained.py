@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import gradcam_core as gc
+from gradcam_core.settings import METHODS
 
 LIMIT = 256e6  # bytes of photos and maps
 
@@ -56,8 +57,9 @@ class Explained:
         method: str = "gradcam",
         instead_of: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        say: Callable[[str], None] = lambda _what: None,
     ) -> tuple[gc.Explanation, ...]:
-        """`gradcam_core.explain_classes`, without repeating what is known already."""
+        """`gradcam_core.explain_classes`, without repeating what is known already; says what is being done."""
         seen, how = self._look(path), (network.name, method, instead_of)
         chosen = [layer.name for layer in gc.select(network, layers, method)]
 
@@ -69,6 +71,10 @@ class Explained:
         if wanted:
             missing = set().union(*map(lacking, wanted))
             names = [name for name in chosen if name in missing]
+            if METHODS[method].is_one_pass:
+                say("Tracing the layers")  # the first time; from then on it takes no time
+                network.trace(tuple(names), method)
+            say("Looking for evidence")
             explanations = gc.explain_classes(
                 network, seen.photo, wanted, names, method=method, instead_of=instead_of, progress=progress
             )

@@ -381,6 +381,7 @@ class Steps:
             method=shown.method,
             instead_of=shown.instead_of,
             progress=self._report(progress, lambda share: share, title),
+            say=lambda what: progress(0.4, desc=what),
         )
         return found[:1] + tuple(row for row in found[1:] if row.target.index != found[0].target.index)
 
@@ -393,7 +394,6 @@ class Steps:
         if shown.photo is None:
             target, beside = shown.target, shown.beside
         else:
-            progress(0.4, desc="Looking for evidence")
             explanations = self._explanations(network, shown, progress)
             choices = class_choices(network, explanations[0].predictions)
             target, *beside = (row.target.index for row in explanations)
