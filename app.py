@@ -58,6 +58,13 @@ def arguments() -> argparse.Namespace:
         f"least recently used go first; {zoo.MEMORY} where none is given (GRADCAM_MEMORY)",
     )
     parser.add_argument(
+        "--keep",
+        type=float,
+        default=os.environ.get("GRADCAM_KEEP", "8"),
+        metavar="MINUTES",
+        help="keep a visitor's files that are not used any more for so long (GRADCAM_KEEP; default: %(default)s)",
+    )
+    parser.add_argument(
         "--mcp",
         action="store_true",
         default=os.environ.get("GRADCAM_MCP", "").lower() in ("1", "true", "yes", "on"),
@@ -87,7 +94,7 @@ def main() -> int:
 
         mcp_tools.install()
     networks = Networks(asked.network, started)
-    blocks = page.build(networks)
+    blocks = page.build(networks, asked.keep)
     try:
         _, address, _ = blocks.launch(
             server_name=asked.host,

@@ -32,7 +32,11 @@ class Visitor:
 
     def drop(self, path: Path) -> None:
         """Drag a file onto the photo."""
-        transfer = self.page.evaluate_handle(
+        self.let_go(self.hold(path))
+
+    def hold(self, path: Path) -> object:
+        """A file at the pointer, ready to be let go."""
+        return self.page.evaluate_handle(
             """([content, name, type]) => {
                 const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
                 const transfer = new DataTransfer();
@@ -41,6 +45,9 @@ class Visitor:
             }""",
             [base64.b64encode(path.read_bytes()).decode(), path.name, mimetypes.guess_type(path.name)[0] or ""],
         )
+
+    def let_go(self, transfer: object) -> None:
+        """Drop what `hold` gave onto the photo."""
         target = PHOTO if not self.page.locator("#photo .image-frame").count() else "#photo .image-frame"
         for event in ("dragenter", "dragover", "drop"):
             self.page.dispatch_event(target, event, {"dataTransfer": transfer})

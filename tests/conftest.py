@@ -78,10 +78,11 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Server:
-    """The running page: where it is, and what it has written."""
+    """The running page: where it is, what it has written, and its process."""
 
     url: str
     log: Path
+    pid: int
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Serv
                     break
             except httpx.HTTPError:
                 time.sleep(0.1)
-        yield Server(url, log)
+        yield Server(url, log, process.pid)
     finally:
         process.terminate()
         process.wait(20)

@@ -15,7 +15,6 @@ from .visit import BESIDE, Shown, Steps
 NAME = "Grad-CAM Explorer"
 LEAD = "See which parts of a photo each stage of a network used to recognise what is in it."
 EXAMPLES = ("lion.jpg", "cheetah.jpg", "tower.jpg")  # they lie in Gradio's own package
-KEPT = (60, 480)  # seconds: how often visitors' files are looked through, and how long an unused one is kept
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, up to 20 MB"
 
 METHOD = """
@@ -84,6 +83,8 @@ CSS = """
 :root { --ring: var(--primary-600); } .dark { --ring: var(--primary-400); }
 .gradio-container :is(a, button, input, summary):focus-visible { outline: 3px solid var(--ring) !important;
   outline-offset: 2px; }
+#examples .gallery { padding-bottom: 5px; } /* room for the ring */
+footer .divider:not(:has(+ :is(a, button):not(.hidden))) { display: none; } /* nothing comes after it */
 #grid .html-container { transition: opacity .15s; }
 #grid .html-container.pending { transition: opacity .25s .35s; }
 @media (max-width: 720px) {
@@ -110,21 +111,32 @@ SAVE = """(file) => {
   link.remove();
 }"""
 
-# Gradio's toasts are buttons around a button, and its lists of options take the focus away when they close.
-MEND = """() => new MutationObserver(() => {
-  for (const header of document.querySelectorAll('.toast-header[role]')) {
-    header.removeAttribute('role');
-    header.removeAttribute('tabindex');
-  }
-  for (const list of document.querySelectorAll('ul.option-list:not([tabindex])')) list.tabIndex = -1;
-}).observe(document.querySelector('.gradio-container'), { childList: true, subtree: true })"""
+# Gradio's toasts are buttons around a button, its lists of options take the focus away when they close and open again
+# when Tab leaves them, and its radio buttons have a name each, so that the arrow keys do not move among them.
+MEND = """() => {
+  const mend = () => {
+    for (const header of document.querySelectorAll('.toast-header[role]')) {
+      header.removeAttribute('role');
+      header.removeAttribute('tabindex');
+    }
+    for (const list of document.querySelectorAll('ul.option-list:not([tabindex])')) list.tabIndex = -1;
+    for (const radio of document.querySelectorAll('#layers input:not([name=layers])')) radio.name = 'layers';
+  };
+  mend();
+  const changes = { attributeFilter: ['name'], childList: true, subtree: true };
+  new MutationObserver(mend).observe(document.querySelector('.gradio-container'), changes);
+  addEventListener('keydown', (event) => {
+    if (event.key === 'Tab' && event.target.closest('[role=combobox]')) event.stopPropagation();
+  }, true);
+}"""
 
 TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
 
 
-def build(networks: Networks) -> gr.Blocks:
-    """The page over these networks, ready for ``launch``."""
-    with gr.Blocks(title=NAME, delete_cache=KEPT, analytics_enabled=False) as page:
+def build(networks: Networks, keep: float = 8) -> gr.Blocks:
+    """The page over these networks, ready for ``launch``; a visitor's unused files are kept for so many minutes."""
+    kept = max(1, round(60 * keep))
+    with gr.Blocks(title=NAME, delete_cache=(max(1, kept // 8), kept), analytics_enabled=False) as page:
         shown = gr.State(Shown(networks.start))
         gr.HTML(f"<div><h1>{NAME}</h1><p>{LEAD}</p></div>", elem_id="head", apply_default_css=False)
         with gr.Row(equal_height=False):
