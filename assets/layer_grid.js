@@ -123,6 +123,8 @@ const stack = (map, width) => {
   photo.src = answer.photo.src;
   photo.width = answer.photo.naturalWidth;
   photo.height = answer.photo.naturalHeight;
+  picture.style.setProperty('--gx-width', `${photo.width}px`);
+  picture.style.setProperty('--gx-ratio', photo.width / photo.height);
   const canvas = heatCanvas(map, width);
   picture.append(photo, canvas);
   return { picture, canvas };
@@ -309,8 +311,12 @@ const enlarge = (first, opener) => {
   dialog.style.top = `${scrolled + card.top}px`;
   dialog.showModal();
   dialog.querySelector('.gx-close').focus({ preventScroll: true });
-  const middle = card.top + card.height / 2 - dialog.offsetHeight / 2;
-  dialog.style.top = `${scrolled + Math.max(8, Math.min(middle, innerHeight - dialog.offsetHeight - 8))}px`;
+  const place = () => {
+    const middle = card.top + card.height / 2 - dialog.offsetHeight / 2;
+    dialog.style.top = `${scrolled + Math.max(8, Math.min(middle, innerHeight - dialog.offsetHeight - 8))}px`;
+  };
+  place();
+  new ResizeObserver(place).observe(dialog);
   scrollTo({ top: scrolled, behavior: 'instant' });
 };
 

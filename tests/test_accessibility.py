@@ -131,6 +131,17 @@ def test_the_keyboard_alone_is_enough(visitor):
     press("Enter")
     visitor.page.wait_for_selector(CARDS)
 
+    tab_to(visitor, "#layers input")
+    before = len(visitor.layers())
+    press("ArrowRight")
+    visitor.page.wait_for_function("(n) => document.querySelectorAll('.gx-card').length < n", arg=before)
+    press("ArrowLeft")
+    visitor.page.wait_for_function("(n) => document.querySelectorAll('.gx-card').length === n", arg=before)
+    press("Tab")  # the radio buttons are one stop, and the lists of the fields passed are closed
+    assert visitor.page.evaluate(f"{FOCUSED}.closest('#grid') !== null")
+    visitor.page.wait_for_function("!document.querySelector('ul.option-list')")
+    press("Shift+Tab")
+
     tab_to(visitor, ".gx-guess[aria-pressed=false]")
     chosen = visitor.page.evaluate(f"{FOCUSED}.querySelector('.gx-guess-name').textContent")
     press("Space")

@@ -68,6 +68,17 @@ def test_the_class_of_a_row_becomes_the_first_only_once(visitor, photos):
     assert visitor.title() == f"Evidence for {second}"
 
 
+def test_a_list_that_is_only_passed_by_changes_nothing(visitor, photos):
+    visitor.explain(photos / "landscape.jpg")
+    visitor.choose("#class", "teapot")
+    visitor.wait_for_title("teapot")
+    for name in ("network", "method-choice"):
+        visitor.page.locator(f"#{name} input").focus()
+        visitor.page.keyboard.press("Tab")
+        visitor.page.wait_for_timeout(1000)
+    assert visitor.title() == "Evidence for teapot"
+
+
 # --- nothing twice ---
 
 

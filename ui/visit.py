@@ -173,6 +173,8 @@ class Steps:
 
         A method that not every network allows makes way for the first one.
         """
+        if network == shown.network:  # the list was only passed by
+            return (gr.skip(),) * 10
         layers = shown.layers if isinstance(shown.layers, str) else "stages"
         method = "gradcam" if shown.method in ("cam", "guided") else shown.method
         shown = replace(shown, network=self._networks.load(network).name, layers=layers, method=method)
@@ -230,6 +232,8 @@ class Steps:
         """Another method -> what is shown."""
         if not isinstance(method, str) or method not in METHODS:
             raise gc.SettingError(f"The method is one of {', '.join(METHODS)}.")
+        if method == shown.method:
+            return (gr.skip(),) * 5
         shown = replace(shown, method=method)
         return shown, *self._explain(shown, progress)
 
