@@ -323,6 +323,14 @@ def test_score_cam_can_be_stopped_and_what_was_shown_stays(visitor, photos):
     assert len(visitor.layers()) > 20
 
 
+def test_a_link_to_what_the_method_cannot_explain_opens_the_page_all_the_same(browser_context, server, photos):
+    visitor = Visitor(browser_context, f"{server.url}?method=cam&layers=block1_conv1_relu")
+    visitor.wait_for_toast("The link asks for something else: CAM explains one layer of bundled, block5_conv2_relu.")
+    visitor.explain(photos / "landscape.jpg")
+    assert len(visitor.layers()) == 4
+    visitor.page.close()
+
+
 def test_a_link_restores_method_and_contrast(browser_context, server, photos):
     visitor = Visitor(browser_context, f"{server.url}?method=layercam&instead_of=teapot&layers=last")
     visitor.explain(photos / "landscape.jpg")

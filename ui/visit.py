@@ -112,6 +112,7 @@ class Steps:
             names = tuple(layers.split(","))
             if layers not in PRESETS or layers == "choose":
                 layers = tuple(layer.name for layer in gc.select(network, list(names)))
+            gc.select(network, layers, method)
             shown = replace(shown, target=target, beside=_apart(beside, target), layers=layers)
             shown = replace(shown, method=method, instead_of=None if other == target else other)
         except gc.GradcamError as error:
@@ -357,7 +358,7 @@ class Steps:
 
     def _layer_names(self, shown: Shown) -> list[str]:
         network = self._networks.load(shown.network)
-        return [layer.name for layer in gc.select(network, shown.layers)]
+        return [layer.name for layer in gc.select(network, shown.layers, shown.method)]
 
     def _describe(self, shown: Shown) -> tuple[Any, ...]:
         """-> network, class, compared classes, class held against them, chosen layers, layer table."""
