@@ -30,7 +30,7 @@ when it is?* The activations are weighted by the mean gradient of the score and 
   not stretched into something that looks like an answer.
 - A map shows what the network used. It does not show that the network is right.
 - **Trust the last stage first.** In shallow layers Grad-CAM is hardly better than chance, for one weight has to do for
-  a whole channel; HiResCAM and LayerCAM weight each cell, and are better there.
+  a whole channel; LayerCAM weights each cell, and is better there.
 
 Other methods ask in other ways:
 
