@@ -108,12 +108,9 @@ def test_the_slider_hides_the_hottest_share_and_shows_the_new_prediction(panel, 
     names = panel.page.locator("#hidden li span:first-child").all_inner_texts()
     assert names == [now.name for now in hidden.predictions]
     assert panel.page.locator("#hidden img").evaluate("image => image.naturalWidth") == network.input_size[1]
-    first = panel.layers()[0]
-    panel.choose("#hidden-layer", first)
-    panel.page.wait_for_function(
-        "(before) => document.querySelector('#hidden img').src !== before",
-        arg=panel.page.locator("#hidden img").get_attribute("src"),
-    )
+    before = panel.page.locator("#hidden img").get_attribute("src")
+    panel.choose("#hidden-layer", panel.layers()[0])
+    panel.page.wait_for_function("(before) => document.querySelector('#hidden img').src !== before", arg=before)
 
 
 def test_without_a_photo_there_is_nothing_to_test(visitor):
