@@ -12,7 +12,7 @@ run: .venv/run.stamp
 
 test: lint
 	@$(BIN)/python tests/chromium.py install
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 	@$(BIN)/python tests/chromium.py say
 
 lint: .venv/test.stamp
