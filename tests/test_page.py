@@ -425,8 +425,9 @@ def test_an_enlarged_map_is_read_cell_by_cell_and_layer_by_layer(visitor, photos
     visitor.page.keyboard.press("PageUp")
     visitor.page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
-    focused = visitor.page.evaluate("document.activeElement.closest('[data-layer]').dataset.layer")
-    assert focused == before.layer.name
+    visitor.page.wait_for_function(  # the focus comes back when the dialog has closed
+        "(name) => document.activeElement.closest('[data-layer]')?.dataset.layer === name", arg=before.layer.name
+    )
 
 
 # --- everyone's page ---

@@ -94,6 +94,8 @@ class Explained:
         with self._lock:
             seen = self._seen.get(path)
         if seen is None:
+            if not Path(path).is_file():
+                raise gc.PhotoError("The photo was not used for so long that it was cleared away. Choose it again.")
             seen = Seen(gc.read_image(path))
         with self._lock:
             seen = self._seen.setdefault(path, seen)
