@@ -31,14 +31,9 @@ def functional(operation: object) -> Functional | None:
 
 def head_activation(model: keras.Model) -> str:
     """What turns the logits of ``model`` into its output: "softmax", "sigmoid" or "linear"."""
-    operation = _last(functional(model))
+    operation = _head(functional(model))
     inner = functional(operation)
-    if inner is not None:
-        return head_activation(inner)
-    if isinstance(operation, keras.layers.Softmax) or type(operation).__name__ == "Softmax":
-        return "softmax"
-    name = getattr(getattr(operation, "activation", None), "__name__", "linear")
-    return name if name in ("softmax", "sigmoid") else "linear"
+    return head_activation(inner) if inner is not None else probability(operation) or "linear"
 
 
 def run(
@@ -79,14 +74,14 @@ def _walk(model: keras.Model, batch: Any, apply: Callable[..., Any], visit: Visi
 
     def walk(model: keras.Model, inputs: list[Any], prefix: str, is_head: bool) -> Any:  # noqa: ANN401
         graph = functional(model)
-        last = _last(graph)
+        head = _head(graph)
 
         def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
             name = prefix + operation.name
             tensors = [x for x in keras.tree.flatten((args, kwargs)) if _is_tensor(x)]
             if functional(operation) is not None:
-                return walk(operation, tensors, name + "/", is_head and operation is last)
-            output = apply(operation, is_head and operation is last, args, kwargs)
+                return walk(operation, tensors, name + "/", is_head and operation is head)
+            output = apply(operation, is_head and operation is head, args, kwargs)
             if _is_tensor(output):
                 uses[name] += 1
                 visit(name if uses[name] == 1 else f"{name}#{uses[name]}", operation, tensors, output)
@@ -101,18 +96,43 @@ def _is_tensor(value: object) -> bool:
     return tf.is_tensor(value) or isinstance(value, keras.KerasTensor)
 
 
-def _last(graph: Functional) -> keras.Operation:
-    return graph.outputs[0]._keras_history.operation
+def _head(graph: Functional) -> keras.Operation:
+    """The last operation that computes something: after it, values are only handed on."""
+    history = graph.outputs[0]._keras_history
+    while hands_on(history.operation):
+        history = history.operation._inbound_nodes[history.node_index].input_tensors[0]._keras_history
+    return history.operation
+
+
+def hands_on(operation: keras.Operation) -> bool:
+    """Whether the values that come out are those that went in, whatever their shape or type, once it is trained."""
+    if (inner := functional(operation)) is not None:
+        return isinstance(_head(inner), keras.layers.InputLayer)
+    if isinstance(operation, keras.layers.Activation):
+        return operation.activation is keras.activations.linear
+    return type(operation).__name__ in (
+        "Identity",
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Cast",
+        "Dropout",
+        "SpatialDropout2D",
+    )
+
+
+def probability(operation: keras.Operation) -> str | None:
+    """ "softmax" or "sigmoid" where the operation ends in one (as a layer, or as in keras.ops), else None."""
+    name = getattr(getattr(operation, "activation", None), "__name__", type(operation).__name__.lower())
+    return name if name in ("softmax", "sigmoid") else None
 
 
 def _logits(operation: keras.Operation, args: tuple, kwargs: dict) -> tf.Tensor:
     """The operation's result without its softmax or sigmoid, which is left in place for everyone else."""
-    activation = getattr(getattr(operation, "activation", None), "__name__", None)
-    if isinstance(operation, keras.layers.Softmax) or type(operation).__name__ == "Softmax":
-        return args[0]
-    if activation not in ("softmax", "sigmoid"):
+    activation = probability(operation)
+    if activation is None:
         return operation(*args, **kwargs)
-    if isinstance(operation, keras.layers.Activation):
+    if isinstance(operation, keras.layers.Activation) or type(operation).__name__.lower() == activation:
         return args[0]
     if type(operation) is keras.layers.Dense:
         x = ops.cast(args[0], operation.compute_dtype)

@@ -213,7 +213,7 @@ def _preset(tensors: list[_Tensor], stride: float) -> str:
 def cam_layer(network: "Classifier") -> str | None:
     """The layer that is averaged over all its cells and goes into one linear layer, which is the head; or None.
 
-    There CAM is defined: Zhou et al., CVPR 2016, section 2.
+    There CAM is defined: Zhou et al., CVPR 2016, section 2. It is one of ``network.layers``.
     """
     made: dict[int, tuple[str, keras.Operation, list[keras.KerasTensor]]] = {}
     alive: list[keras.KerasTensor] = []  # an id is unique only while its tensor lives
@@ -226,17 +226,19 @@ def cam_layer(network: "Classifier") -> str | None:
 
     model = network.model
     graph.run_shapes(model, keras.KerasTensor((1, *network.input_size, 3), model.inputs[0].dtype), visit)
-    tensor, has_head = alive[-1], False
+    tensor, has_head, is_averaged = alive[-1], False, False
     while id(tensor) in made:
-        _, operation, inputs = made[id(tensor)]
+        name, operation, inputs = made[id(tensor)]
         is_cell = math.prod(tensor.shape[1:-1]) == 1
-        if isinstance(operation, keras.layers.GlobalAveragePooling2D):
-            return made[id(inputs[0])][0] if has_head and id(inputs[0]) in made else None
-        if isinstance(operation, keras.layers.Dense | keras.layers.Conv2D) and is_cell and not has_head:
+        if isinstance(operation, keras.layers.GlobalAveragePooling2D) and has_head:
+            is_averaged = True
+        elif is_averaged and not graph.hands_on(operation):
+            return name if name in {layer.name for layer in network.layers} else None
+        elif isinstance(operation, keras.layers.Dense | keras.layers.Conv2D) and is_cell and not has_head:
+            if _activation(operation) not in (None, "linear") and graph.probability(operation) is None:
+                return None
             has_head = True
-        elif type(operation).__name__ in ("Activation", "Softmax") and not has_head:  # also keras.ops.softmax
-            pass
-        elif not isinstance(operation, keras.layers.Dropout | keras.layers.Flatten | keras.layers.Reshape):
+        elif not graph.hands_on(operation) and (has_head or graph.probability(operation) is None):
             return None
         tensor = inputs[0]
     return None
@@ -283,10 +285,10 @@ def select(network: "Classifier", layers: str | Sequence[str] = "stages", method
         everything = tuple(layer for layer in everything if layer.name == network.cam_layer)
         if not everything:
             raise LayerError(
-                f"CAM needs a layer that is averaged and goes into one linear layer, and {network.name} has none. "
-                "Choose another method; Grad-CAM is the same wherever CAM is defined."
+                "CAM needs a layer that can be explained, is averaged and goes into one linear layer, and "
+                f"{network.name} has none. Choose another method; Grad-CAM is the same wherever CAM is defined."
             )
-        if layers not in PRESETS and list(layers if not isinstance(layers, str) else [layers]) != [network.cam_layer]:
+        if layers not in (*PRESETS, network.cam_layer, [network.cam_layer], (network.cam_layer,)):
             raise LayerError(
                 f"CAM explains one layer of {network.name}, {network.cam_layer}. Choose that one, or another method."
             )

@@ -116,20 +116,36 @@ def test_a_softmax_head_and_a_logit_head_give_the_same_logits_and_maps():
         np.testing.assert_allclose(heads[0][1][name], heads[1][1][name], atol=1e-7)
 
 
-@pytest.mark.parametrize("head", ["Softmax", "Activation", "ops"])
-def test_a_softmax_in_a_layer_of_its_own_is_passed_by(head):
+@pytest.mark.parametrize(
+    ("activation", "make"),
+    [
+        ("softmax", lambda: keras.layers.Softmax()),
+        ("softmax", lambda: keras.layers.Activation("softmax")),
+        ("softmax", lambda: keras.ops.softmax),
+        ("sigmoid", lambda: keras.layers.Activation("sigmoid")),
+        ("sigmoid", lambda: keras.ops.sigmoid),
+    ],
+)
+@pytest.mark.parametrize(
+    "hand_on",
+    [
+        None,
+        lambda: keras.layers.Activation("linear", dtype="float32"),
+        lambda: keras.layers.Identity(),
+        lambda: keras.layers.Reshape((1, 3)),
+        lambda: keras.layers.Dropout(0.5),
+        lambda: keras.Sequential([keras.Input((3,)), keras.layers.Flatten()]),
+    ],
+)
+def test_an_activation_in_a_layer_of_its_own_is_passed_by(activation, make, hand_on):
     logits = cam_network().model
-    softmax = {
-        "Softmax": keras.layers.Softmax(),
-        "Activation": keras.layers.Activation("softmax"),
-        "ops": keras.ops.softmax,
-    }[head]
-    network = Classifier("own", keras.Model(logits.input, softmax(logits.output)))
+    outputs = make()(logits.output)
+    network = Classifier("own", keras.Model(logits.input, hand_on()(outputs) if hand_on else outputs))
     batch = network.to_input(noise(12))
     found, _ = network.trace(("relu",))(batch)
-    assert network.activation == "softmax"
+    assert network.activation == activation
     np.testing.assert_allclose(found, logits(batch).numpy()[0], atol=1e-6)
-    np.testing.assert_allclose(network.probabilities(found), network.model(batch).numpy()[0], atol=1e-6)
+    np.testing.assert_allclose(network.probabilities(found), network.model(batch).numpy().reshape(-1), atol=1e-6)
 
 
 def test_adding_a_constant_to_all_logits_changes_no_map():
