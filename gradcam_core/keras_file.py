@@ -43,16 +43,7 @@ def read_model(path: Path) -> "keras.Model":
 
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except _UNREADABLE as error:
         text = str(error)
         if unknown := re.search(r"Could not locate (?:class|function) '([^']+)'", text):
             reason = (

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -261,6 +262,16 @@ def flipped_file(folder):
     return path
 
 
+def longer_file(folder):
+    path = folder / "longer.keras"
+    small_model().save(path)
+    content = bytearray(path.read_bytes())
+    entry = content.rfind(b"config.json") - 46  # in the zip's directory
+    content[entry + 20 : entry + 28] = struct.pack("<II", 1 << 28, 1 << 28)  # claims more bytes than there are
+    path.write_bytes(content)
+    return path
+
+
 def text_file(folder):
     path = folder / "text.keras"
     path.write_text("no network")
@@ -294,6 +305,7 @@ def no_image_classifier_file(folder):
         (foreign_class_file, "'Doubled', which Keras does not know"),
         (half_file, "is damaged"),
         (flipped_file, "flipped.keras cannot be read"),
+        (longer_file, "longer.keras cannot be read"),
         (text_file, "is damaged, or was not saved by Keras 3"),
         (older_file, "not a .keras file"),
         (saved_model_folder, "not a .keras file"),
