@@ -1,6 +1,7 @@
 """The recipe of the built-in network, on photos made here: it learns, goes on where it was cut off, and ships."""
 
 import json
+import shutil
 
 import cv2
 import keras
@@ -12,7 +13,7 @@ import gradcam_core as gc
 from benchmarks import localisation
 from training import photos, ship
 from training.network import BatchNormalization, build
-from training.train import Recipe, read_average, train
+from training.train import Recipe, read_average, save, state_of, train
 
 WIDTHS = (4, 8, 8, 12, 16)
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
@@ -126,6 +127,22 @@ def test_the_recipe_learns_and_goes_on_where_it_was_cut_off(folder, run, capsys)
     assert capsys.readouterr().out.strip() == "Going on after epoch 6."  # all epochs are done: nothing is trained
     for kept, weight in zip(before, averaged.get_weights(), strict=True):
         np.testing.assert_array_equal(kept, weight)
+
+
+def test_a_run_cut_off_while_it_saves_keeps_its_state(folder, run, tmp_path):
+    cut = tmp_path / "run"
+    shutil.copytree(run, cut)
+    (cut / "state").rename(cut / "state.old")  # cut off between the two renames
+    network, average = keras.models.load_model(state_of(cut) / "network.keras"), read_average(cut)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "save", lambda *_: 1 / 0)  # and again, while it writes the next one
+        with pytest.raises(ZeroDivisionError):
+            save(network, average, 7, cut)
+    for kept, weight in zip(read_average(cut), average, strict=True):
+        np.testing.assert_array_equal(kept, weight)
+    save(network, average, 7, cut)
+    assert {path.name for path in cut.iterdir()} == {"state"}
+    assert json.loads((cut / "state" / "progress.json").read_text()) == {"epochs": 7}
 
 
 def test_a_run_becomes_the_built_in_network(folder, run, tmp_path):

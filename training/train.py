@@ -79,14 +79,14 @@ def accuracy(network: keras.Model, photos: Photos, side: int) -> tuple[float, fl
 def save(network: keras.Model, average: list[np.ndarray], epochs: int, run: Path) -> None:
     """Put the state of a run on disk whole: a run cut off while it saves keeps the state before."""
     new, old = run / "state.new", run / "state.old"
-    for left_over in (new, old):
-        shutil.rmtree(left_over, ignore_errors=True)
+    shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     network.save(new / "network.keras")
     np.savez(new / "average.npz", *average)
     (new / "progress.json").write_text(json.dumps({"epochs": epochs}), encoding="utf-8")
     state = run / "state"
-    if state.exists():
+    if state.exists():  # else the state before is in state.old, and stays there until the new one stands
+        shutil.rmtree(old, ignore_errors=True)
         state.rename(old)
     new.rename(state)
     shutil.rmtree(old, ignore_errors=True)
