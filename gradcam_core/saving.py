@@ -31,6 +31,9 @@ def save(
     heats = {name: heat_map.scaled(highest) for name, heat_map in explanation.maps.items()}
     manifest = folder / "manifest.json"
     height, width = explanation.photo.shape[:2]
+    # A setting that is wrong ends it here, before what an older explanation left in the folder is touched.
+    sheet = contact_sheet(explanation.photo, heats, **style)
+    fused = None if fusion is None else overlay(explanation.photo, explanation.fused(fusion), **style)
     entries = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,9 +44,9 @@ def save(
             grey = np.rint(resize_heat(heat, width, height) * 255).astype(np.uint8)
             _write(folder / f"{stem}_heat.png", grey)
             entries.append(_entry(explanation.maps[name], stem))
-        if fusion is not None:
-            _write(folder / f"fused_{fusion}.jpg", overlay(explanation.photo, explanation.fused(fusion), **style))
-        _write(folder / "contact_sheet.jpg", contact_sheet(explanation.photo, heats, **style))
+        if fused is not None:
+            _write(folder / f"fused_{fusion}.jpg", fused)
+        _write(folder / "contact_sheet.jpg", sheet)
         with (folder / "maps.npz").open("wb") as file:
             np.savez_compressed(file, **{name: m.raw for name, m in explanation.maps.items()})
         content = {
@@ -57,7 +60,7 @@ def save(
             "against": explanation.against,
             "smoothing": explanation.smoothing,
             "photo": {"height": height, "width": width},
-            "display": {**style, "highest": highest},
+            "display": {**style, "highest": None if highest is None else float(highest)},
             "maps": entries,
             "raw": "maps.npz",
             "contact_sheet": "contact_sheet.jpg",

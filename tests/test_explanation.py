@@ -118,8 +118,10 @@ def test_the_manifest_says_what_was_asked_and_holds_the_fused_map(tmp_path):
     assert content["instead_of"] == vars(result.instead_of)
     assert content["instead_of"]["index"] == 1
     assert cv2.imread(str(tmp_path / content["fused"])).shape == result.photo.shape
-    with pytest.raises(SettingError, match="'maximum' or 'product', not 'sum'"):
-        result.save(tmp_path, fusion="sum")
+    for wrong, sentence in (({"fusion": "sum"}, "'maximum' or 'product', not 'sum'"), ({"opacity": 2}, "pacity")):
+        with pytest.raises(SettingError, match=sentence):
+            explain(deep_network(), noise(), 3).save(tmp_path, **wrong)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == content  # what was there is whole
     plain = json.loads(explain(deep_network(), noise(), 2).save(tmp_path / "plain").read_text())
     assert plain["instead_of"] is plain["fused"] is None
     assert not plain["against"]
@@ -134,8 +136,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_a_failed_save_leaves_no_manifest_behind(tmp_path):
     result = explain(deep_network(), noise())
     result.save(tmp_path)
-    with pytest.raises(SettingError):
-        result.save(tmp_path, colormap="rainbow")
+    (tmp_path / "contact_sheet.jpg").unlink()
+    (tmp_path / "contact_sheet.jpg").mkdir()  # in the way
+    with pytest.raises(GradcamError, match="cannot be written"):
+        result.save(tmp_path)
     assert not (tmp_path / "manifest.json").exists()
 
 
