@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--instead-of", metavar="CLASS", help="why the class and not this one? The difference of both is explained"
     )
+    group.add_argument(
+        "--weight", type=float, default=1.0, metavar="0..1000", help="of the score of this one (default: %(default)s)"
+    )
     group.add_argument("--against", action="store_true", help="show what speaks against it")
     group.add_argument(
         "--method",
@@ -210,7 +213,9 @@ def _explained(options: argparse.Namespace, network: "Classifier", photo: str) -
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
-    return {name: getattr(options, name) for name in ("method", "score", "instead_of", "against", "smoothing")}
+    return {
+        name: getattr(options, name) for name in ("method", "score", "instead_of", "weight", "against", "smoothing")
+    }
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -74,6 +74,7 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", "score"): ("Literal", "logit"),
         ("/explain", "method"): ("Literal", "gradcam"),
         ("/explain", "instead_of"): ("str", ""),
+        ("/explain", "weight"): ("float", 1.0),
         ("/explain", "against"): ("bool", False),
         ("/explain", "smoothing"): ("Literal", "none"),
         ("/test", "image"): ("filepath", None),
@@ -83,6 +84,7 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/test", "score"): ("Literal", "logit"),
         ("/test", "method"): ("Literal", "gradcam"),
         ("/test", "instead_of"): ("str", ""),
+        ("/test", "weight"): ("float", 1.0),
         ("/test", "against"): ("bool", False),
         ("/test", "smoothing"): ("Literal", "none"),
         ("/test", "steps"): ("int", 16),
@@ -113,6 +115,8 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", {"score": None}, "There is no score None. There is: logit, probability."),
         ("/explain", {"method": "gradcan"}, "There is no method 'gradcan'. There is: gradcam, gradcam++"),
         ("/explain", {"target": "teapot", "instead_of": "teapot"}, "teapot cannot be held against itself."),
+        ("/explain", {"instead_of": "teapot", "weight": -1}, "a number from 0 to 1000, not -1."),
+        ("/explain", {"instead_of": "teapot", "weight": "1"}, "a number from 0 to 1000, not '1'."),
         ("/explain", {"against": None}, "by True or False, not None"),
         ("/test", {"target": "teapto"}, "bundled knows no class 'teapto'. Nearest: teapot"),
         ("/test", {"steps": 0}, "steps is a whole number from 1 to 64."),
@@ -191,7 +195,7 @@ def _talk(url: str, ask):
 
 
 def test_method_and_contrast_reach_the_maps(client, photos):
-    settings = {"method": "layercam", "instead_of": "teapot", "against": True, "smoothing": "flips"}
+    settings = {"method": "layercam", "instead_of": "teapot", "weight": 0.5, "against": True, "smoothing": "flips"}
     summary, _, maps = client.predict(
         image=photo(photos / "landscape.jpg"), target="goldfish", api_name="/explain", **settings
     )
@@ -232,7 +236,7 @@ def test_the_tools_are_predict_explain_and_test_with_types_and_descriptions(tool
         assert all(argument["description"] for argument in tool.inputSchema["properties"].values())
     predict, explain = (found[name].inputSchema["properties"] for name in ("predict", "explain"))
     assert set(predict) == {"image", "network", "top"}
-    settings = {"score", "method", "instead_of", "against", "smoothing"}
+    settings = {"score", "method", "instead_of", "weight", "against", "smoothing"}
     assert set(explain) == {"image", "network", "target", "layers", *settings}
     assert (predict["image"]["type"], predict["top"]["type"], predict["top"]["default"]) == ("string", "integer", 5)
     assert "VGG16" in explain["network"]["enum"]

@@ -89,7 +89,7 @@ def test_layers_colours_and_score_reach_the_result(run, photo):
 
 
 def test_method_contrast_and_fusion_reach_the_result(run, photo):
-    options = ["--class", "goldfish", "--instead-of", "teapot", "--method", "layercam", "--against"]
+    options = ["--class", "goldfish", "--instead-of", "teapot", "--weight", "0.5", "--method", "layercam", "--against"]
     answer = run("explain", photo, *options, "--smoothing", "flips", "--fuse", "maximum")
     assert (answer.returncode, answer.stderr) == (0, "")
     folder = Path("gradcam-out/photo")
@@ -97,9 +97,8 @@ def test_method_contrast_and_fusion_reach_the_result(run, photo):
     assert manifest["instead_of"]["name"] == "teapot"
     assert (manifest["method"], manifest["against"], manifest["smoothing"]) == ("layercam", True, "flips")
     assert cv2.imread(str(folder / manifest["fused"])).shape == cv2.imread(str(photo)).shape
-    expected = gc.explain(
-        gc.load("bundled"), photo, "goldfish", method="layercam", instead_of="teapot", against=True, smoothing="flips"
-    )
+    settings = {"method": "layercam", "instead_of": "teapot", "weight": 0.5, "against": True, "smoothing": "flips"}
+    expected = gc.explain(gc.load("bundled"), photo, "goldfish", **settings)
     with np.load(folder / "maps.npz") as maps:
         for name, heat_map in expected.maps.items():
             np.testing.assert_array_equal(maps[name], heat_map.raw)

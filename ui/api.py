@@ -59,6 +59,7 @@ def add(networks: Networks) -> None:
         score: str = "logit",
         method: str = "gradcam",
         instead_of: str = "",
+        weight: float = 1.0,
         against: bool = False,
         smoothing: str = "none",
     ) -> tuple[dict, str, str]:
@@ -72,6 +73,7 @@ def add(networks: Networks) -> None:
             score: "logit", or "probability" for the arithmetic of many articles
             method: how activations and gradients become a map; scorecam takes hundreds of passes
             instead_of: another class, as for target: why the target and not this one? Empty for none
+            weight: of the score of instead_of, which is taken away from the target's, from 0 to 1000
             against: show what speaks against the target
             smoothing: the mean over "flips", "shifts" or "noise", or "none"
         Returns:
@@ -79,7 +81,7 @@ def add(networks: Networks) -> None:
             a picture of all maps side by side
             the raw float32 maps by layer name (.npz)
         """
-        settings = {"score": score, "method": method, "against": against, "smoothing": smoothing}
+        settings = {"score": score, "method": method, "weight": weight, "against": against, "smoothing": smoothing}
         explanation = _explain(networks.load(network), image, target, instead_of, layers, settings)
         heats = {name: heat_map.heat for name, heat_map in explanation.maps.items()}
         sheet = cv2.imencode(".png", gc.contact_sheet(explanation.photo, heats)[..., ::-1])[1].tobytes()
@@ -99,6 +101,7 @@ def add(networks: Networks) -> None:
         score: str = "logit",
         method: str = "gradcam",
         instead_of: str = "",
+        weight: float = 1.0,
         against: bool = False,
         smoothing: str = "none",
         steps: int = 16,
@@ -113,6 +116,7 @@ def add(networks: Networks) -> None:
             score: "logit", or "probability" for the arithmetic of many articles
             method: how activations and gradients become a map; scorecam takes hundreds of passes
             instead_of: another class, as for target: why the target and not this one? Empty for none
+            weight: of the score of instead_of, which is taken away from the target's, from 0 to 1000
             against: show what speaks against the target
             smoothing: the mean over "flips", "shifts" or "noise", or "none"
             steps: from the hottest pixel to the last, from 1 to 64
@@ -124,7 +128,7 @@ def add(networks: Networks) -> None:
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 64:
             raise gc.SettingError("steps is a whole number from 1 to 64.")
         chosen = networks.load(network)
-        settings = {"score": score, "method": method, "against": against, "smoothing": smoothing}
+        settings = {"score": score, "method": method, "weight": weight, "against": against, "smoothing": smoothing}
         explanation = _explain(chosen, image, target, instead_of, layers, settings)
         return summarize_assessment(assess(chosen, explanation, steps)).model_dump()
 
@@ -140,6 +144,7 @@ def add(networks: Networks) -> None:
             _Setting(Literal[SCORES], about["score"], value="logit", label="score"),
             _Setting(Literal[tuple(METHODS)], about["method"], value="gradcam", label="method"),
             _Setting(str, about["instead_of"], value="", label="instead_of"),
+            _Setting(Annotated[float, Field(ge=0, le=1000)], about["weight"], value=1.0, label="weight"),
             _Setting(bool, about["against"], value=False, label="against"),
             _Setting(Literal[SMOOTHINGS], about["smoothing"], value="none", label="smoothing"),
         ]
