@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import gradients, graph, layers
-from .errors import NetworkError, TargetError
+from .errors import NetworkError, SettingError, TargetError
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 LabelSource = Sequence[str] | Sequence[tuple[str, str]]
@@ -55,6 +55,7 @@ class Classifier:
 
     Raises:
         NetworkError: the model is no image classifier that can be explained, or the labels do not fit it.
+        SettingError: the input size is none, or not the model's.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Classifier:
         outputs = int(np.prod(model.outputs[0].shape[1:]))
         self.is_binary = outputs == 1
         self.labels = _labels(name, labels, 2 if self.is_binary else outputs)
-        self.input_size = input_size or tuple(side or DEFAULT_SIDE for side in model.inputs[0].shape[1:3])
+        self.input_size = _input_size(name, model, input_size)
         self.parameters: int = model.count_params()
         self._preprocess = preprocess
         self._traces: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
@@ -93,10 +94,19 @@ class Classifier:
         with self._lock:
             return layers.cam_layer(self)
 
-    def to_input(self, photo: np.ndarray) -> np.ndarray:
-        """The photo as the model takes it: the whole photo, scaled to the input size, preprocessed on a copy.
+    def resized(self, photo: np.ndarray) -> np.ndarray:
+        """The whole photo at the input size: uint8 (h, w, 3) from uint8 (H, W, 3).
 
         The aspect ratio is not kept, so the way back is exact: a map stretched over the photo lies where it was.
+        """
+        height, width = self.input_size
+        # INTER_AREA averages what it shrinks; a side that grows needs interpolation, so each has its step.
+        smaller = (min(width, photo.shape[1]), min(height, photo.shape[0]))
+        image = cv2.resize(photo, smaller, interpolation=cv2.INTER_AREA)
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    def to_input(self, photo: np.ndarray) -> np.ndarray:
+        """The photo as the model takes it: `resized`, and preprocessed on a copy.
 
         Args:
             photo: uint8 (H, W, 3), RGB.
@@ -104,12 +114,7 @@ class Classifier:
         Returns:
             float32 (1, h, w, 3).
         """
-        height, width = self.input_size
-        # INTER_AREA averages what it shrinks; a side that grows needs interpolation, so each has its step.
-        smaller = (min(width, photo.shape[1]), min(height, photo.shape[0]))
-        image = cv2.resize(photo, smaller, interpolation=cv2.INTER_AREA)
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        batch = image[np.newaxis].astype(np.float32)
+        batch = self.resized(photo)[np.newaxis].astype(np.float32)
         return batch if self._preprocess is None else np.asarray(self._preprocess(batch), np.float32)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -136,7 +141,11 @@ class Classifier:
         Args:
             photo: uint8 (H, W, 3), RGB, as `read_image` gives it.
             top: how many classes.
+
+        Raises:
+            SettingError: top is not a whole number from 1 up.
         """
+        check_top(top)
         logits, _ = self.trace(())(self.to_input(photo))
         return self.top(self.probabilities(logits), top)
 
@@ -216,6 +225,12 @@ class Classifier:
         raise TargetError(f"{self.name} knows no class {target!r}.{hint}")
 
 
+def check_top(top: object) -> None:
+    """Raise a SettingError where ``top`` is no number of predictions."""
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise SettingError(f"The number of predictions is a whole number from 1 up, not {top!r}.")
+
+
 def _fold(name: str) -> str:
     return " ".join(name.replace("_", " ").casefold().split())
 
@@ -233,6 +248,18 @@ def _labels(name: str, labels: LabelSource | None, count: int) -> tuple[Label, .
         )
     pairs: list[Any] = [(None, label) if isinstance(label, str) else label for label in labels]
     return tuple(Label(index, wordnet_id, text) for index, (wordnet_id, text) in enumerate(pairs))
+
+
+def _input_size(name: str, model: keras.Model, asked: tuple[int, int] | None) -> tuple[int, int]:
+    own = tuple(model.inputs[0].shape[1:3])
+    if asked is None:
+        return tuple(side or DEFAULT_SIDE for side in own)
+    is_size = isinstance(asked, Sequence) and [type(side) for side in asked] == [int, int] and min(asked) >= 1
+    if not is_size:
+        raise SettingError(f"The input size is (height, width) in whole pixels from 1 up, not {asked!r}.")
+    if any(side not in (None, given) for side, given in zip(own, asked, strict=True)):
+        raise SettingError(f"{name} takes photos of {own}, (height, width), and no others. Leave the input size out.")
+    return tuple(asked)
 
 
 def _check_model(name: str, model: object) -> None:

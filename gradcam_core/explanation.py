@@ -180,9 +180,9 @@ def explain(
         score: "logit" (sound also where the network is sure), or "probability" (the arithmetic of many articles).
         instead_of: another class: why the target and not this one? The score is then the target's minus this one's,
             as in Prabhushankar et al., "Contrastive Explanations in Neural Networks", ICIP 2020, section 3.
-        weight: of the score that is taken away; 0 is as if there were none.
+        weight: of the score that is taken away, from 0 to 1000; 0 is as if there were none.
         against: show what speaks against it, the counterfactual explanation of Selvaraju et al., ICCV 2017, section 3:
-            the gradient is negated.
+            the score is negated.
         smoothing: the mean over several views of the photo: "flips" (2 passes), "shifts" (10) or "noise" (16), see
             `passes.smoothed`.
         top: how many predictions to keep.
@@ -239,14 +239,14 @@ def explain_classes(
     >>> [result.target.name for result in results]
     ['banana', 'teapot']
     """
+    from .classifier import check_top
     from .layers import select
 
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise SettingError(f"The number of predictions is a whole number from 1 up, not {top!r}.")
-    if isinstance(targets, str) or not targets:
+    check_top(top)
+    if not isinstance(targets, list | tuple) or not targets:
         raise TargetError("The classes are given as a list of at least one.")
-    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < np.inf:
-        raise SettingError(f"The weight of the other class is a number from 0 up, not {weight!r}.")
+    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= 1000:
+        raise SettingError(f"The weight of the other class is a number from 0 to 1000, not {weight!r}.")
     if not isinstance(against, bool):
         raise SettingError(f"What speaks against the class is asked for by True or False, not {against!r}.")
     for name, value, known in (

@@ -28,6 +28,7 @@ from .errors import NetworkError, SettingError
 from .explanation import explain
 from .image import read_image
 from .render import resize_heat
+from .settings import BATCH_PIXELS
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +45,6 @@ PASSES_BELOW = 0.7  # absolute rank correlation: less than half of the ranks' va
 
 _SEEDS = range(3)  # of the random baseline, where it is a mean
 _TIES = 999  # the seed of the order of pixels of equal heat: none that the random baseline uses
-_PIXELS = 16 * 224 * 224  # of a batch: more is not faster on a CPU, and takes memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,7 +296,7 @@ def keep_hottest(
     """
     photo = read_image(photo)
     index = _target_index(network, photo, target)
-    image = _at_input_size(network, photo)
+    image = network.resized(photo)
     whole, explained = _predict(network, [image, _lit(image, heat)])
     return float(whole[index]), float(explained[index])
 
@@ -342,7 +342,7 @@ def assess(
 ) -> Assessment:
     """Test every map of an explanation, beside random maps and a blob in the centre.
 
-    It asks for 2 * steps photos a map, 2 * steps for the blob, 2 * steps + 4 for the random maps, and 3 more.
+    It asks for 2 * steps photos a map, 2 * steps for the blob, 2 * steps + 4 or more for the random maps, and 3.
 
     Args:
         network: the network that was explained.
@@ -445,18 +445,10 @@ Variant = tuple[Hashable, Callable[[], np.ndarray]]  # what it is for, and how t
 
 
 def _scene(network: "Classifier", photo: np.ndarray) -> _Scene:
-    image = _at_input_size(network, photo)
+    image = network.resized(photo)
     blank = np.empty_like(image)
     blank[:] = np.rint(image.mean((0, 1)))
     return _Scene(image, blank, cv2.GaussianBlur(image, (0, 0), min(image.shape[:2]) / 10))
-
-
-def _at_input_size(network: "Classifier", photo: np.ndarray) -> np.ndarray:
-    """What `Classifier.to_input` makes of the photo before it preprocesses it."""
-    height, width = network.input_size
-    smaller = (min(width, photo.shape[1]), min(height, photo.shape[0]))
-    image = cv2.resize(photo, smaller, interpolation=cv2.INTER_AREA)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _ranks(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -508,7 +500,7 @@ def _probabilities(
 ) -> dict[Hashable, np.ndarray]:
     """The target's probability for each photo: float32 (n,) for the n photos of each key, in their order."""
     found = defaultdict(list)
-    size = min(32, max(1, _PIXELS // math.prod(network.input_size)))
+    size = min(32, max(1, BATCH_PIXELS // math.prod(network.input_size)))
     for start in range(0, len(variants), size):
         chunk = variants[start : start + size]
         for (key, _), probabilities in zip(chunk, _predict(network, [make() for _, make in chunk]), strict=True):

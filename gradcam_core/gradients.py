@@ -35,6 +35,18 @@ def scores_of(network: "Classifier", logits: tf.Tensor, score: str) -> tf.Tensor
     return tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
 
 
+def finite(
+    network: "Classifier", logits: np.ndarray, maps: dict[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """What a pass gives, as it is; NetworkError where it holds values that are not numbers."""
+    if not all(np.isfinite(values).all() for values in (logits, *maps.values())):
+        raise NetworkError(
+            f"{network.name} gives values that are not numbers for this photo, so nothing can be explained. "
+            "Its weights or its preprocessing do not fit."
+        )
+    return logits, maps
+
+
 def guided_backpropagation(network: "Classifier", score: str = "logit") -> Callable[..., np.ndarray]:
     """Compile guided backpropagation: the gradient by the input that goes only through what raises the score.
 
@@ -163,11 +175,6 @@ def trace(
             weights[0, target] = 1
         logits, maps = (single if is_one else batched())(tf.constant(batch), tf.constant(weights))
         maps = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
-        if not all(np.isfinite(values).all() for values in (logits.numpy(), *maps.values())):
-            raise NetworkError(
-                f"{network.name} gives values that are not numbers for this photo, so nothing can be explained. "
-                "Its weights or its preprocessing do not fit."
-            )
-        return logits.numpy(), maps
+        return finite(network, logits.numpy(), maps)
 
     return run

@@ -13,6 +13,7 @@ import tensorflow as tf
 from . import gradients
 from .errors import SettingError
 from .render import resize_heat
+from .settings import BATCH_PIXELS
 
 if TYPE_CHECKING:
     from .classifier import Classifier
@@ -22,7 +23,6 @@ Progress = Callable[[int, int], None]  # done, total; what it raises ends the wo
 # float32 (1, h, w, 3), float32 (n, classes) weights of scores -> logits float32 (classes,), maps float32 (n, h, w)
 Run = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Mapping[str, np.ndarray]]]
 
-PIXELS = 16 * 224 * 224  # of a batch: more is not faster on a CPU, and takes memory
 NOISE_SAMPLES = 16
 NOISE = 0.1  # standard deviation, as a share of what lies between the input's lowest and highest value
 
@@ -45,7 +45,7 @@ def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progres
     def run(batch: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
         logits, found = activations(batch, 0)
         height, width = network.input_size
-        at_once = max(1, PIXELS // (height * width))
+        at_once = max(1, BATCH_PIXELS // (height * width))
         baseline = scores(np.zeros_like(batch), weights)
         done, total = 0, sum(activation.shape[-1] for activation in found.values())
         maps = {}
@@ -63,7 +63,7 @@ def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progres
             alpha = np.exp(gains - np.maximum(gains.max(0), np.finfo(float).min))
             alpha /= np.maximum(alpha.sum(0), np.finfo(float).tiny)
             maps[name] = np.einsum("hwk,kn->nhw", activation, alpha).astype(np.float32)
-        return logits, maps
+        return gradients.finite(network, logits, maps)
 
     return run
 
@@ -98,7 +98,8 @@ def guided_grad_cam(network: "Classifier", names: tuple[str, ...], score: str) -
             peak = max(raw.max(), 0)
             return resize_heat(np.maximum(raw, 0) / (peak or 1), width, height) * peak
 
-        return logits, {name: saliency * np.float32([fine(row) for row in rows]) for name, rows in coarse.items()}
+        maps = {name: saliency * np.float32([fine(row) for row in rows]) for name, rows in coarse.items()}
+        return gradients.finite(network, logits, maps)
 
     return run
 

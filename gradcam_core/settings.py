@@ -35,3 +35,5 @@ METHODS: dict[str, MethodInfo] = {
 SCORES = ("logit", "probability")
 SMOOTHINGS = ("none", "flips", "shifts", "noise")
 FUSIONS = ("maximum", "product")
+
+BATCH_PIXELS = 16 * 224 * 224  # of photos that go through a network at once: more is not faster on a CPU

@@ -366,7 +366,7 @@ def _load_file(
         raise NetworkError(f"{path} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
     names = read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels
     names = names and tuple(name if isinstance(name, str) else tuple(name) for name in names)
-    size = input_size and tuple(input_size)
+    size = tuple(input_size) if isinstance(input_size, list) else input_size
     key = (path.resolve(), status.st_mtime_ns, status.st_size, names, preprocess, size)
 
     def make() -> "Classifier":

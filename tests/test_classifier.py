@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from networks import cam_network, deep_network, noise
 
-from gradcam_core import NetworkError, TargetError
+from gradcam_core import NetworkError, SettingError, TargetError
 from gradcam_core.classifier import Classifier
 
 
@@ -101,6 +101,25 @@ def test_a_network_for_any_size_takes_the_size_given():
     model = keras.Model(inputs, keras.layers.Dense(2)(x))
     assert Classifier("any", model).input_size == (224, 224)
     assert Classifier("any", model, input_size=(40, 60)).layers[0].shape == (40, 60, 2)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (-4, 5), "ab", 20, (20,), (20.5, 20), (True, 20)])
+def test_an_input_size_that_is_none_is_refused(size):
+    inputs = keras.Input((None, None, 3))
+    outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
+    with pytest.raises(SettingError, match="in whole pixels from 1 up, not"):
+        Classifier("any", keras.Model(inputs, outputs), input_size=size)
+
+
+def test_an_input_size_that_is_not_the_models_is_refused():
+    with pytest.raises(SettingError, match=r"cam takes photos of \(12, 12\), \(height, width\), and no others"):
+        Classifier("cam", cam_network().model, input_size=(24, 12))
+
+
+@pytest.mark.parametrize("top", [0, -1, 2.5, True, "5"])
+def test_a_number_of_predictions_that_is_none_is_refused(top):
+    with pytest.raises(SettingError, match="a whole number from 1 up, not"):
+        cam_network().predict(noise(12), top)
 
 
 class Subclassed(keras.Model):

@@ -66,7 +66,7 @@ def test_a_method_is_its_equation(method, shape):
 
 
 @pytest.mark.parametrize("method", ONE_PASS)
-@pytest.mark.parametrize("size", [1.0, 1e-15])
+@pytest.mark.parametrize("size", [1e-6, 1e-15])
 def test_small_gradients_give_the_same_picture(method, size):
     random = np.random.default_rng(4)
     activation = random.random((1, 4, 4, 3), np.float32)
@@ -133,14 +133,36 @@ def test_hirescam_and_xgradcam_sum_up_to_the_score():
 def test_cam_names_the_one_layer_it_can_explain():
     assert cam_layer(cam_network()) == "relu"
     assert list(gc.explain(cam_network(), noise(), method="cam").maps) == ["relu"]
-    with pytest.raises(gc.LayerError, match="CAM explains one layer of cam, relu"):
-        gc.explain(cam_network(), noise(), layers="conv", method="cam")
+    for layers in ("conv", ["relu", "conv"], None):
+        with pytest.raises(gc.LayerError, match="CAM explains one layer of cam, relu"):
+            gc.explain(cam_network(), noise(), layers=layers, method="cam")
 
 
 def test_cam_says_when_the_head_does_not_allow_it():
     assert cam_layer(deep_network()) is None  # two dense layers
     with pytest.raises(gc.LayerError, match="deep has none"):
         gc.explain(deep_network(), noise(), method="cam")
+
+
+@pytest.mark.parametrize(
+    ("between", "head", "layer"),
+    [
+        (keras.layers.Dropout(0.2), "softmax", "conv"),
+        (keras.layers.BatchNormalization(), "softmax", None),  # what is averaged is not offered
+        (keras.layers.ReLU(name="relu"), "tanh", None),  # its weights make no score
+    ],
+)
+def test_cam_knows_what_is_averaged_and_what_is_a_head(between, head, layer):
+    inputs = keras.Input((8, 8, 3))
+    x = between(keras.layers.Conv2D(3, 3, name="conv")(inputs))
+    outputs = keras.layers.Dense(2, activation=head)(keras.layers.GlobalAveragePooling2D()(x))
+    network = Classifier("own", keras.Model(inputs, outputs))
+    assert cam_layer(network) == layer
+    if layer:
+        assert list(gc.explain(network, noise(), layers=[layer], method="cam").maps) == [layer]
+    else:
+        with pytest.raises(gc.LayerError, match="own has none"):
+            gc.explain(network, noise(), method="cam")
 
 
 @pytest.mark.parametrize(
@@ -302,6 +324,15 @@ def test_without_a_relu_nothing_is_guided():
         gc.explain(Classifier("smooth", keras.Model(inputs, outputs)), noise(), method="guided")
 
 
+def test_values_that_are_not_numbers_are_the_networks_fault():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(2, 3, activation="relu")(inputs / keras.ops.max(inputs))  # 0 / 0 for a black photo
+    outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
+    network = Classifier("divides", keras.Model(inputs, outputs))
+    with pytest.raises(gc.NetworkError, match="divides gives values that are not numbers"):
+        gc.explain(network, np.zeros((8, 8, 3), np.uint8), 1, method="guided")
+
+
 # --- contrast, and what speaks against ---
 
 
@@ -309,10 +340,9 @@ def test_without_a_relu_nothing_is_guided():
 def test_a_contrast_is_the_difference_of_two_maps(method):
     network = cam_network(classes=4)
     one, other, both = (
-        gc.explain(network, noise(), 1, "relu", method=method, **more).maps["relu"].raw
-        for more in ({}, {}, {"instead_of": 3, "weight": 0.5})
+        gc.explain(network, noise(), target, "relu", method=method, **more).maps["relu"].raw
+        for target, more in ((1, {}), (3, {}), (1, {"instead_of": 3, "weight": 0.5}))
     )
-    other = gc.explain(network, noise(), 3, "relu", method=method).maps["relu"].raw
     np.testing.assert_allclose(both, one - 0.5 * other, atol=1e-5 * np.abs(one).max() + 1e-6)
 
 
@@ -419,8 +449,8 @@ def test_one_empty_map_leaves_nothing_that_all_agree_on():
         ({"score": "loss"}, gc.SettingError, "There is no score 'loss'. There is: logit, probability"),
         ({"instead_of": 1}, gc.TargetError, "class 1 cannot be held against itself"),
         ({"instead_of": 99}, gc.TargetError, "99 is not one of them"),
-        ({"instead_of": 2, "weight": -1}, gc.SettingError, "a number from 0 up, not -1"),
-        ({"instead_of": 2, "weight": float("nan")}, gc.SettingError, "a number from 0 up, not nan"),
+        ({"instead_of": 2, "weight": -1}, gc.SettingError, "a number from 0 to 1000, not -1"),
+        ({"instead_of": 2, "weight": float("nan")}, gc.SettingError, "a number from 0 to 1000, not nan"),
         ({"against": "yes"}, gc.SettingError, "by True or False, not 'yes'"),
         ({"method": "scorecam", "smoothing": "flips"}, gc.SettingError, "Score-CAM is not smoothed"),
         ({"method": "eigencam", "against": True}, gc.SettingError, "the same for every class"),
