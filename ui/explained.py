@@ -85,7 +85,8 @@ class Explained:
                 keys = {target, found.target.index}
                 if found.predictions[0].index == found.target.index:
                     keys.add(None)
-                seen.explanations.update({(*how, key): whole for key in keys})
+                with self._lock:  # `_forget` goes through them
+                    seen.explanations.update({(*how, key): whole for key in keys})
             self._forget()
         found = [seen.explanations[(*how, target)] for target in targets]
         return tuple(replace(one, maps={name: one.maps[name] for name in chosen}) for one in found)
