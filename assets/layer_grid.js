@@ -384,9 +384,9 @@ const copyText = async (text, button, otherwise) => {
   try {
     await navigator.clipboard.writeText(text);
     status.textContent = 'Copied.';
-    const label = button.textContent;
+    button.dataset.label ??= button.textContent; // a second click finds "Copied" there
     button.textContent = 'Copied';
-    setTimeout(() => { button.textContent = label; }, 2000);
+    setTimeout(() => { button.textContent = button.dataset.label; }, 2000);
   } catch { // a browser that keeps its clipboard: show the text, so that it can be copied by hand
     otherwise();
   }

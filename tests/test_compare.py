@@ -198,7 +198,7 @@ def test_a_link_restores_network_classes_layers_and_colours(browser_context, vis
     visitor.page.locator(".gx-choices label", has_text="shared").click()
     visitor.page.locator("input[name=opacity]").fill("0.65")
     visitor.page.get_by_role("button", name="Copy a link").click()
-    visitor.page.get_by_role("button", name="Copied").wait_for()
+    visitor.page.get_by_role("button", name="Copied").click()
     link = visitor.page.evaluate("navigator.clipboard.readText()")
     friend = Visitor(browser_context, link)
     friend.explain(photos / "turned.jpg")
@@ -210,6 +210,8 @@ def test_a_link_restores_network_classes_layers_and_colours(browser_context, vis
     assert friend.page.get_by_label("Last", exact=True).is_checked()
     assert friend.complaints == []
     friend.page.close()
+    visitor.page.wait_for_timeout(2500)  # after the last click
+    assert visitor.page.get_by_role("button", name="Copy a link").is_visible()
 
 
 @pytest.mark.parametrize(
