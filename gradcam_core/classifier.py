@@ -252,14 +252,23 @@ def _labels(name: str, labels: LabelSource | None, count: int) -> tuple[Label, .
 
 def _input_size(name: str, model: keras.Model, asked: tuple[int, int] | None) -> tuple[int, int]:
     own = tuple(model.inputs[0].shape[1:3])
-    if asked is None:
-        return tuple(side or DEFAULT_SIDE for side in own)
-    is_size = isinstance(asked, Sequence) and [type(side) for side in asked] == [int, int] and min(asked) >= 1
+    size = tuple(side or DEFAULT_SIDE for side in own) if asked is None else asked
+    is_size = isinstance(size, Sequence) and [type(side) for side in size] == [int, int] and min(size) >= 1
     if not is_size:
         raise SettingError(f"The input size is (height, width) in whole pixels from 1 up, not {asked!r}.")
-    if any(side not in (None, given) for side, given in zip(own, asked, strict=True)):
+    if any(side not in (None, given) for side, given in zip(own, size, strict=True)):
         raise SettingError(f"{name} takes photos of {own}, (height, width), and no others. Leave the input size out.")
-    return tuple(asked)
+    if None in own:
+        _try_size(name, model, tuple(size))
+    return tuple(size)
+
+
+def _try_size(name: str, model: keras.Model, size: tuple[int, int]) -> None:
+    try:
+        graph.run_shapes(model, keras.KerasTensor((1, *size, 3), model.inputs[0].dtype), lambda *_: None)
+    except ValueError as error:
+        sides, what = "{} x {}".format(*size), str(error).splitlines()[0]
+        raise SettingError(f"{name} cannot take photos of {sides} pixels: {what} Give another input size.") from error
 
 
 def _check_model(name: str, model: object) -> None:

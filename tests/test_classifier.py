@@ -111,6 +111,15 @@ def test_an_input_size_that_is_none_is_refused(size):
         Classifier("any", keras.Model(inputs, outputs), input_size=size)
 
 
+def test_an_input_size_of_which_the_layers_leave_nothing_is_refused():
+    inputs = keras.Input((None, None, 3))
+    outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 5)(keras.layers.MaxPooling2D(4)(inputs)))
+    model = keras.Model(inputs, outputs)
+    assert Classifier("any", model, input_size=(20, 20)).layers[0].shape == (5, 5, 3)
+    with pytest.raises(SettingError, match=r"any cannot take photos of 8 x 8 pixels.*Give another input size"):
+        Classifier("any", model, input_size=(8, 8))
+
+
 def test_an_input_size_that_is_not_the_models_is_refused():
     with pytest.raises(SettingError, match=r"cam takes photos of \(12, 12\), \(height, width\), and no others"):
         Classifier("cam", cam_network().model, input_size=(24, 12))
