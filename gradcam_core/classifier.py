@@ -55,7 +55,7 @@ class Classifier:
 
     Raises:
         NetworkError: the model is no image classifier that can be explained, or the labels do not fit it.
-        SettingError: the input size is none, or not the model's.
+        SettingError: the input size is none, or not one that the model takes.
     """
 
     def __init__(
