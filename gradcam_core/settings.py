@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .errors import SettingError
+
 
 @dataclass(frozen=True)
 class MethodInfo:
@@ -37,3 +39,9 @@ SMOOTHINGS = ("none", "flips", "shifts", "noise")
 FUSIONS = ("maximum", "product")
 
 BATCH_PIXELS = 16 * 224 * 224  # of photos that go through a network at once: more is not faster on a CPU
+
+
+def check_count(what: str, count: int) -> None:
+    """Refuse a number of ``what`` that is not a whole number from 1 up."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise SettingError(f"The number of {what} is a whole number from 1 up, not {count!r}.")

@@ -1,4 +1,4 @@
-"""Tiny networks whose heat maps are known exactly, for the tests."""
+"""Tiny networks whose heat maps are known exactly, for the tests, and what else several of them need."""
 
 import keras
 import numpy as np
@@ -64,3 +64,19 @@ def colour_network() -> Classifier:
 def noise(side: int = 16, seed: int = 0) -> np.ndarray:
     """A photo of noise, uint8 (side, side, 3)."""
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_at(limit: int):
+    """A progress that stops, and a list of what it was told until then."""
+    calls = []
+
+    def progress(done: int, total: int) -> None:
+        calls.append((done, total))
+        if len(calls) == limit:
+            raise StoppedError
+
+    return progress, calls
