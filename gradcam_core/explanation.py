@@ -1,7 +1,7 @@
 """`explain`: a photo and a network in, a map of every layer out."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -16,15 +16,13 @@ import numpy as np
 from .errors import SettingError, TargetError
 from .image import read_image
 from .render import resize_heat
-from .settings import FUSIONS, METHODS, SCORES, SMOOTHINGS
+from .settings import FUSIONS, METHODS, SCORES, SMOOTHINGS, Progress
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Prediction
     from .image import Source
     from .layers import Layer
     from .passes import Run
-
-Progress = Callable[[int, int], None]  # done, total; what it raises ends the work
 
 
 @dataclass(frozen=True, eq=False)

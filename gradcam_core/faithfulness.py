@@ -26,11 +26,10 @@ import cv2
 import numpy as np
 
 from .errors import NetworkError, SettingError
-from .explanation import Progress
 from .image import read_image
 from .render import resize_heat
 from .sanity import SanityCheck, sanity_check
-from .settings import BATCH_PIXELS, check_count
+from .settings import BATCH_PIXELS, Progress, check_count
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Prediction

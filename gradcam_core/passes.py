@@ -13,13 +13,12 @@ import tensorflow as tf
 from . import gradients
 from .errors import SettingError
 from .render import resize_heat
-from .settings import BATCH_PIXELS
+from .settings import BATCH_PIXELS, Progress
 
 if TYPE_CHECKING:
     from .classifier import Classifier
     from .layers import Layer
 
-Progress = Callable[[int, int], None]  # done, total; what it raises ends the work
 # float32 (1, h, w, 3), float32 (n, classes) weights of scores -> logits float32 (classes,), maps float32 (n, h, w)
 Run = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Mapping[str, np.ndarray]]]
 

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from .errors import NetworkError
-from .explanation import Progress, explain
+from .explanation import explain
 from .image import read_image
 from .render import resize_heat
-from .settings import check_count
+from .settings import Progress, check_count
 
 if TYPE_CHECKING:
     import keras

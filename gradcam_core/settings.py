@@ -1,5 +1,6 @@
 """What can be set by name, with the words for it. Light to import: the page and the shell list it before TensorFlow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import SettingError
@@ -37,6 +38,8 @@ METHODS: dict[str, MethodInfo] = {
 SCORES = ("logit", "probability")
 SMOOTHINGS = ("none", "flips", "shifts", "noise")
 FUSIONS = ("maximum", "product")
+
+Progress = Callable[[int, int], None]  # done, total; what it raises ends the work
 
 BATCH_PIXELS = 16 * 224 * 224  # of photos that go through a network at once: more is not faster on a CPU
 
