@@ -1,5 +1,6 @@
 """One forward and one backward pass for all requested layers, reduced to small maps inside the graph."""
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from .classifier import Classifier
 
 Trace = Callable[..., tuple[np.ndarray, Mapping[str, np.ndarray]]]
+
+# Held by whoever runs a backward pass. TensorFlow's oneDNN kernels for it are not safe from several threads: where
+# passes overlap, one in hundreds gives another map, or ends the process. A pass uses all cores by itself.
+_alone = threading.Lock()
 
 
 def both_classes(network: "Classifier", logits: tf.Tensor) -> tf.Tensor:
@@ -92,7 +97,12 @@ def guided_backpropagation(network: "Classifier", score: str = "logit") -> Calla
     compiled = tf.function(gradient, input_signature=signature, autograph=False).get_concrete_function()
     if not found:
         raise SettingError(f"Guided Grad-CAM follows ReLUs, and {network.name} has none. Choose another method.")
-    return lambda batch, weights: compiled(tf.constant(batch), tf.constant(weights)).numpy()
+
+    def run(batch: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        with _alone:
+            return compiled(tf.constant(batch), tf.constant(weights)).numpy()
+
+    return run
 
 
 def trace(
@@ -173,7 +183,9 @@ def trace(
             weights = np.atleast_2d(np.asarray(target, np.float32))
         elif target is not None:
             weights[0, target] = 1
-        logits, maps = (single if is_one else batched())(tf.constant(batch), tf.constant(weights))
+        compiled_pass = single if is_one else batched()
+        with _alone:
+            logits, maps = compiled_pass(tf.constant(batch), tf.constant(weights))
         maps = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
         return finite(network, logits.numpy(), maps)
 
