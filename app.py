@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradcam_core import GradcamError, zoo
+from gradcam_core import GradcamError
+from gradcam_core.networks import zoo
 from gradcam_core.quiet import import_tensorflow
 
 if TYPE_CHECKING:

@@ -194,7 +194,7 @@ class Work:
 @contextmanager
 def watched() -> Iterator[Work]:
     """Count what the page, in this process, asks of the engine."""
-    from gradcam_core.classifier import Classifier
+    from gradcam_core.networks.classifier import Classifier
 
     work, read, explain, trace = Work(), gc.read_image, gc.explain_classes, Classifier.trace
 

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import gradcam_core as gc
-from gradcam_core.zoo import weights_here
+from gradcam_core.networks.zoo import weights_here
 
 NETWORKS = ("VGG16", "ResNet50", "MobileNetV2", "bundled")
 

@@ -18,23 +18,23 @@ from .errors import (
     TargetError,
     WeightsError,
 )
-from .explanation import Explanation, HeatMap, explain, explain_classes
+from .maps.explanation import Explanation, HeatMap, explain, explain_classes
 from .image import read_image
-from .render import COLORMAPS, colorize, contact_sheet, overlay
-from .settings import FUSIONS, METHODS, SMOOTHINGS
-from .zoo import NETWORKS, load
+from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
+from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
+from .networks.zoo import NETWORKS, load
 
 if TYPE_CHECKING:
-    from .classifier import Classifier, Label, Prediction
-    from .layers import Layer, select, summary, summary_table
+    from .networks.classifier import Classifier, Label, Prediction
+    from .capture.layers import Layer, select, summary, summary_table
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # These need TensorFlow, which takes seconds to import: reading a photo or printing help must not wait for it.
 _LAZY = {
-    "Classifier": "classifier",
-    "Label": "classifier",
-    "Prediction": "classifier",
+    "Classifier": "networks.classifier",
+    "Label": "networks.classifier",
+    "Prediction": "networks.classifier",
     "Layer": "layers",
     "select": "layers",
     "summary": "layers",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from .errors import SettingError
 
+VERSION = "0.1.0"
+
 
 @dataclass(frozen=True)
 class MethodInfo:

@@ -14,7 +14,7 @@ import httpx
 import keras
 import pytest
 from conftest import free_port, serve
-from networks import noise
+from tiny_networks import noise
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import gradio as gr
 
 import gradcam_core as gc
-from gradcam_core import zoo
+from gradcam_core.networks import zoo
 from gradcam_core.settings import METHODS
 
 PRESETS = {"stages": "One per stage", "last": "Last", "all": "All", "choose": "Choose"}

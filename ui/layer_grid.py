@@ -19,7 +19,7 @@ from gradio.context import LocalContext
 from gradio.data_classes import FileData, GradioModel
 
 from gradcam_core import COLORMAPS, Explanation, HeatMap
-from gradcam_core.render import lookup_table
+from gradcam_core.pictures.render import lookup_table
 
 from .answers import Guess, MapSummary, guesses, summarize_map
 from .cache import keep

@@ -1,0 +1,320 @@
+"""Which tensors of a network can be explained, and which one stands for each resolution stage.
+
+The last convolution by type is the wrong tensor in most networks: in a DenseNet it holds 32 of 1024 channels, in
+Inception one branch, in a ResNet what comes before the skip is added. So the preset takes, for each resolution
+stage, the last tensor after an activation or a merge that the whole network flows through.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+
+from . import graph
+from ..errors import LayerError
+
+if TYPE_CHECKING:
+    from ..networks.classifier import Classifier
+
+KINDS = ("conv", "activation", "merge", "pool", "block")
+PRESETS = ("stages", "all", "last")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One tensor of a network that can be explained.
+
+    Attributes:
+        name: the layer's name; inside nested models a path, ``vgg16/block5_conv3``.
+        kind: "conv", "activation", "merge" (add, concatenate, ...), "pool", or "block" for a custom layer
+            that has layers inside.
+        shape: (height, width, channels) at the network's input size.
+        parameters: number of the layer's own weights.
+        stage: 1 for the highest resolution, growing with each halving; a pool counts to the stage it ends.
+        cell: (height, width) of one map cell in pixels of the network's input.
+        preset: whether this layer stands for its stage.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, int, int]
+    parameters: int
+    stage: int
+    cell: tuple[float, float]
+    preset: bool = False
+
+
+class _Tensor(NamedTuple):
+    name: str
+    kind: str | None  # None: not offered (padding, normalisation, ...)
+    shape: tuple[int, ...]
+    parameters: int
+    inputs: list[int]  # indices of the tensors it is made of; -1 is the network's input
+    is_linear: bool  # neither an activation nor a merge: one may still follow
+    stride: float  # input pixels a cell, by strides alone
+
+
+def find(model: keras.Model, input_size: tuple[int, int]) -> tuple[Layer, ...]:
+    """The explainable layers of ``model`` in network order, for an input of (height, width) pixels."""
+    tensors = _record(model, input_size)
+    offered = [t for t in tensors if t.kind]
+    strides = sorted({t.stride for t in offered if t.kind != "pool"})
+    presets = {_preset(tensors, stride) for stride in strides}
+
+    def stage(tensor: _Tensor) -> int:
+        stride = min((tensors[i].stride for i in tensor.inputs if i >= 0), default=1.0)
+        stride = stride if tensor.kind == "pool" else tensor.stride
+        return 1 + max((i for i, s in enumerate(strides) if s <= stride), default=0)
+
+    return tuple(
+        Layer(
+            name=t.name,
+            kind=t.kind,
+            shape=t.shape[1:],
+            parameters=t.parameters,
+            stage=stage(t),
+            cell=(input_size[0] / t.shape[1], input_size[1] / t.shape[2]),
+            preset=t.name in presets,
+        )
+        for t in offered
+    )
+
+
+def _record(model: keras.Model, input_size: tuple[int, int]) -> list[_Tensor]:
+    """Every operation's output with its shape and its sources, from a forward pass on shapes alone."""
+    tensors: list[_Tensor] = []
+    index: dict[int, int] = {}  # id of a symbolic tensor -> its place in `tensors`
+    alive: list[keras.KerasTensor] = []  # an id is unique only while its tensor lives
+
+    def visit(
+        name: str, operation: keras.Operation, inputs: list[keras.KerasTensor], output: keras.KerasTensor
+    ) -> None:
+        inputs = sorted((x for x in inputs if id(x) in index), key=lambda x: -math.prod(x.shape[1:3]))
+        sources = [index[id(x)] for x in inputs]
+        shape = tuple(output.shape)
+        kind = _kind(operation, shape, [tuple(x.shape) for x in inputs])
+        # The input with the most cells sets the stride: a 1x1 gate (squeeze and excite) says nothing of it.
+        stride = tensors[sources[0]].stride if sources and sources[0] >= 0 else 1.0
+        tensors.append(
+            _Tensor(
+                name=name,
+                kind=kind,
+                shape=shape,
+                parameters=operation.count_params() if isinstance(operation, keras.Layer) else 0,
+                inputs=sources,
+                is_linear=kind == "conv" and _activation(operation) in (None, "linear"),
+                stride=stride * (_step(operation, kind, inputs[0].shape, shape) if sources else 1.0),
+            )
+        )
+        index[id(output)] = len(tensors) - 1
+        alive.append(output)
+
+    batch = keras.KerasTensor((1, *input_size, model.inputs[0].shape[-1]), model.inputs[0].dtype)
+    index[id(batch)] = -1
+    graph.run_shapes(model, batch, visit)
+    return tensors
+
+
+def _activation(operation: keras.Operation) -> str | None:
+    return getattr(getattr(operation, "activation", None), "__name__", None)
+
+
+_CONVOLUTIONS = (
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Dense,  # on a spatial tensor: a 1x1 convolution
+)
+_ACTIVATIONS = (
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+)
+# The same as plain operations (keras.ops.relu(x) in a functional model).
+_ACTIVATION_OPERATIONS = {
+    "Relu", "Relu6", "Silu", "Gelu", "Elu", "Selu", "Celu", "LeakyRelu", "Mish", "Softplus", "HardSilu", "Tanh",
+}  # fmt: skip
+_POOLS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
+
+
+def _kind(operation: keras.Operation, shape: tuple, inputs: list[tuple]) -> str | None:
+    if len(shape) != 4 or None in shape[1:] or shape[1] * shape[2] <= 1:
+        return None
+    if sum(len(x) == 4 for x in inputs) >= 2:
+        return "merge"
+    if isinstance(operation, _CONVOLUTIONS):
+        return "conv"
+    if isinstance(operation, _POOLS):
+        return "pool"
+    if isinstance(operation, keras.layers.Activation):
+        return None if _activation(operation) == "linear" else "activation"
+    if isinstance(operation, _ACTIVATIONS) or type(operation).__name__ in _ACTIVATION_OPERATIONS:
+        return "activation"
+    if isinstance(operation, keras.Layer) and any(operation._flatten_layers(include_self=False)):
+        return "block"
+    return None
+
+
+def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tuple) -> float:
+    """How many cells of the input one cell of the output spans.
+
+    Read from the strides where there are some: an unpadded 3x3 convolution shrinks 5 cells to 3 without a stride.
+    """
+    if len(before) != 4 or len(after) != 4 or not before[1] or not after[1] or _only_cuts_or_pads(operation):
+        return 1.0
+    if kind in ("conv", "pool") and not isinstance(operation, keras.layers.Conv2DTranspose):
+        strides = getattr(operation, "strides", 1)
+        return float(max(strides) if isinstance(strides, Sequence) else strides)
+    ratio = max(before[1] / after[1], before[2] / after[2])
+    if ratio >= 1.5:
+        return float(round(ratio))
+    return 1 / round(1 / ratio) if ratio <= 1 / 1.5 else 1.0
+
+
+def _only_cuts_or_pads(operation: keras.Operation) -> bool:
+    return isinstance(operation, keras.layers.ZeroPadding2D | keras.layers.Cropping2D) or (
+        type(operation).__name__ == "Pad"  # keras.ops.pad
+    )
+
+
+def _preset(tensors: list[_Tensor], stride: float) -> str:
+    """The name of the tensor that stands for a stage: the last that the whole network flows through.
+
+    Operations run in topological order, so everything flows through tensor i exactly when no tensor before it is
+    used after it. Prefer one after an activation or a merge; where a network keeps two lanes open all through a
+    stage (NASNet), take the last merge with the most channels.
+    """
+    last_use = [0] * len(tensors)
+    for i, tensor in enumerate(tensors):
+        for source in tensor.inputs:
+            if source >= 0:
+                last_use[source] = i
+    open_until = 0
+    all_flows, offered = [], []
+    for i, tensor in enumerate(tensors):
+        if tensor.kind not in (None, "pool") and tensor.stride == stride:
+            offered.append(tensor)
+            if open_until <= i:
+                all_flows.append(tensor)
+        open_until = max(open_until, last_use[i])
+    final = [t for t in all_flows if not t.is_linear] or all_flows
+    if final:
+        return final[-1].name
+    merges = [t for t in offered if t.kind == "merge"] or offered
+    channels = max(t.shape[-1] for t in merges)
+    return [t for t in merges if t.shape[-1] == channels][-1].name
+
+
+def cam_layer(network: "Classifier") -> str | None:
+    """The layer that is averaged over all its cells and goes into one linear layer, which is the head; or None.
+
+    There CAM is defined: Zhou et al., CVPR 2016, section 2. It is one of ``network.layers``.
+    """
+    made: dict[int, tuple[str, keras.Operation, list[keras.KerasTensor]]] = {}
+    alive: list[keras.KerasTensor] = []  # an id is unique only while its tensor lives
+
+    def visit(
+        name: str, operation: keras.Operation, inputs: list[keras.KerasTensor], output: keras.KerasTensor
+    ) -> None:
+        made[id(output)] = name, operation, inputs
+        alive.append(output)
+
+    model = network.model
+    graph.run_shapes(model, keras.KerasTensor((1, *network.input_size, 3), model.inputs[0].dtype), visit)
+    tensor, has_head, is_averaged = alive[-1], False, False
+    while id(tensor) in made:
+        name, operation, inputs = made[id(tensor)]
+        is_cell = math.prod(tensor.shape[1:-1]) == 1
+        if isinstance(operation, keras.layers.GlobalAveragePooling2D) and has_head:
+            is_averaged = True
+        elif is_averaged and not graph.hands_on(operation):
+            return name if name in {layer.name for layer in network.layers} else None
+        elif isinstance(operation, keras.layers.Dense | keras.layers.Conv2D) and is_cell and not has_head:
+            if _activation(operation) not in (None, "linear") and graph.probability(operation) is None:
+                return None
+            has_head = True
+        elif not graph.hands_on(operation) and (has_head or graph.probability(operation) is None):
+            return None
+        tensor = inputs[0]
+    return None
+
+
+def summary(network: "Classifier") -> tuple[Layer, ...]:
+    """The explainable layers of a network, in network order.
+
+    >>> from gradcam_core import load, summary
+    >>> [layer.name for layer in summary(load("bundled")) if layer.preset][-1]
+    'block5_conv2_relu'
+    """
+    return network.layers
+
+
+def summary_table(network: "Classifier") -> str:
+    """`summary` as text: what ``model.summary()`` shows, for what can be explained."""
+    rows = [("layer", "kind", "output (h, w, c)", "parameters", "stage", "cell, input pixels", "")]
+    for layer in network.layers:
+        cell = " x ".join(f"{side:.4g}" for side in layer.cell)
+        shape = " x ".join(map(str, layer.shape))
+        mark = "one per stage" if layer.preset else ""
+        rows.append((layer.name, layer.kind, shape, f"{layer.parameters:,}", str(layer.stage), cell, mark))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def select(network: "Classifier", layers: str | Sequence[str] = "stages", method: str = "gradcam") -> tuple[Layer, ...]:
+    """The layers asked for, in network order, each once.
+
+    Args:
+        network: a loaded network.
+        layers: "stages" (one per resolution stage), "all", "last" (the deepest of "stages"), a layer's name,
+            or several names.
+        method: "cam" has one layer, which the first three words mean then; the others have all.
+
+    Raises:
+        LayerError: a name is not one of the network's explainable layers; the nearest names are listed. Or the method
+            cannot explain them.
+    """
+    everything = network.layers
+    if method == "cam":
+        everything = tuple(layer for layer in everything if layer.name == network.cam_layer)
+        if not everything:
+            raise LayerError(
+                "CAM needs a layer that can be explained, is averaged and goes into one linear layer, and "
+                f"{network.name} has none. Choose another method; Grad-CAM is the same wherever CAM is defined."
+            )
+        if layers not in (*PRESETS, network.cam_layer, [network.cam_layer], (network.cam_layer,)):
+            raise LayerError(
+                f"CAM explains one layer of {network.name}, {network.cam_layer}. Choose that one, or another method."
+            )
+        return everything
+    if not everything:
+        raise LayerError(
+            f"{network.name} has no layer whose output is a grid of more than one cell, so no map can be shown."
+        )
+    if isinstance(layers, str):
+        if layers == "all":
+            return everything
+        if layers in PRESETS:
+            stages = tuple(layer for layer in everything if layer.preset)
+            return stages if layers == "stages" else stages[-1:]
+        layers = [layers]
+    if not isinstance(layers, Sequence) or not all(isinstance(name, str) for name in layers):
+        raise LayerError('Layers are given as "stages", "all", "last", a name, or a list of names.')
+    if not layers:
+        raise LayerError('No layer is chosen. Choose at least one, or "stages" for one per resolution stage.')
+    known = {layer.name for layer in everything}
+    for name in layers:
+        if name not in known:
+            near = get_close_matches(name, known, n=3, cutoff=0.4)
+            near = near or [layer.name for layer in everything if layer.preset]
+            raise LayerError(
+                f"{network.name} has no layer {name!r} that can be explained. Nearest: {', '.join(near)}; "
+                'or use "stages", "all" or "last".'
+            )
+    return tuple(layer for layer in everything if layer.name in set(layers))

@@ -1,0 +1,1 @@
+"""The command line: ``gradcam``, or ``python -m gradcam_core``."""

@@ -1,0 +1,1 @@
+"""The networks: which there are, how they are loaded, what it takes to ask them."""

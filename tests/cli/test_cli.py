@@ -1,0 +1,198 @@
+"""The command line, as a shell runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from tiny_networks import colour_network, noise
+
+import gradcam_core as gc
+from gradcam_core import NETWORKS
+from gradcam_core.cli.main import main
+from gradcam_core.trust.faithfulness import assess
+
+
+def in_a_process(*arguments, **environment):
+    """``python -m gradcam_core`` in a process of its own, as a shell runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "gradcam_core", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def run(capfd, monkeypatch, tmp_path):
+    """The same command in this process, in an empty folder: TensorFlow takes seconds to start."""
+
+    def call(*arguments):
+        capfd.readouterr()
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as error:
+            code = error.code
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return call
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), noise(90))
+    return path
+
+
+def test_photos_are_explained_and_one_bad_file_does_not_stop_the_rest(tmp_path, photo):
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "photo.png"
+    twin.write_bytes(photo.read_bytes())
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"")
+    answer = in_a_process(
+        "explain", photo, bad, twin, "--class", "goldfish", "--layers", "last", "--out", tmp_path / "out"
+    )
+    assert answer.returncode == 1
+    errors = answer.stderr.splitlines()
+    assert len(errors) == 1
+    assert "bad.jpg" in errors[0]
+    assert "empty" in errors[0]
+    assert answer.stdout.splitlines()[-1] == "2 of 3 photos explained, 1 failed."
+    for folder in ("photo", "photo-2"):
+        manifest = json.loads((tmp_path / "out" / folder / "manifest.json").read_text())
+        assert manifest["target"]["name"] == "goldfish"
+        assert len(manifest["maps"]) == 1
+        assert (tmp_path / "out" / folder / manifest["maps"][0]["overlay"]).exists()
+
+
+def test_layers_colours_and_score_reach_the_result(run, photo):
+    names = "block2_conv2_relu,block1_conv1_relu"
+    options = ["--layers", names, "--opacity", "0.7", "--colormap", "magma", "--score", "probability", "--additive"]
+    answer = run("explain", photo, *options)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    manifest = json.loads(Path("gradcam-out/photo/manifest.json").read_text())
+    assert [entry["layer"] for entry in manifest["maps"]] == ["block1_conv1_relu", "block2_conv2_relu"]
+    assert manifest["display"] == {"opacity": 0.7, "colormap": "magma", "mode": "add", "highest": None}
+    assert manifest["score"] == "probability"
+
+
+def test_method_contrast_and_fusion_reach_the_result(run, photo):
+    options = ["--class", "goldfish", "--instead-of", "teapot", "--weight", "0.5", "--method", "layercam", "--against"]
+    answer = run("explain", photo, *options, "--smoothing", "flips", "--fuse", "maximum")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    folder = Path("gradcam-out/photo")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["instead_of"]["name"] == "teapot"
+    assert (manifest["method"], manifest["against"], manifest["smoothing"]) == ("layercam", True, "flips")
+    assert cv2.imread(str(folder / manifest["fused"])).shape == cv2.imread(str(photo)).shape
+    settings = {"method": "layercam", "instead_of": "teapot", "weight": 0.5, "against": True, "smoothing": "flips"}
+    expected = gc.explain(gc.load("bundled"), photo, "goldfish", **settings)
+    with np.load(folder / "maps.npz") as maps:
+        for name, heat_map in expected.maps.items():
+            np.testing.assert_array_equal(maps[name], heat_map.raw)
+
+
+def test_maps_are_tested_beside_what_knows_nothing(run, photo):
+    answer = run("test", photo, "--class", "goldfish", "--layers", "last", "--steps", "4", "--sanity")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    network = gc.load("bundled")
+    found = assess(network, gc.explain(network, photo, "goldfish", "last"), steps=4)
+    layer, test = next(iter(found.maps.items()))
+    lines = answer.stdout.splitlines()
+    assert "goldfish" in lines[0]
+    for name, tested in ((layer, test), ("random maps", found.random), ("a blob in the centre", found.centre)):
+        numbers = next(line for line in lines if line.startswith(name)).removeprefix(name).split()
+        assert numbers[0] == f"{tested.curves.deletion_area:.2f}"
+        assert numbers[1] == f"{tested.curves.insertion_area:.2f}"
+    assert any(line.lower() == f"{test.sentence}.".lower() for line in lines)
+    assert any(line.startswith(f"Sanity check of {layer}: ") for line in lines)
+
+
+def test_predict_prints_the_most_probable_classes(run, photo):
+    answer = run("predict", photo, "--top", "3")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.count("%") == 3
+
+
+def test_layers_of_a_network_are_listed_without_its_weights(run, tmp_path):
+    answer = run("layers", "mobilenetv2")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "3,538,984 parameters" in answer.stdout
+    assert "out_relu" in answer.stdout
+    assert list(tmp_path.rglob("*.h5")) == []
+
+
+def test_networks_lists_all_with_what_is_here(run):
+    answer = run("networks")
+    lines = answer.stdout.splitlines()
+    assert len(lines) == 1 + len(NETWORKS)
+    assert lines[1].split()[0] == "bundled"
+    assert lines[1].endswith("built in")
+    vgg16 = next(line for line in lines if line.startswith("VGG16 "))
+    assert vgg16.split()[1:3] == ["224", "138,357,544"]
+    assert vgg16.endswith("to be downloaded")
+
+
+def test_a_keras_file_with_labels_is_explained(run, tmp_path, photo):
+    colour_network().model.save(tmp_path / "mine.keras")
+    (tmp_path / "labels.txt").write_text("red\nblue\n")
+    file = ["--network", tmp_path / "mine.keras", "--labels", tmp_path / "labels.txt"]
+    answer = run("explain", photo, *file, "--class", "red", "--out", tmp_path / "out")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "red" in answer.stdout
+    raw = np.load(tmp_path / "out" / "photo" / "maps.npz")
+    assert raw["conv"].shape == (12, 12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--network", "VGG61"], "VGG16"),
+        (["--class", "zzzzz"], "knows no class"),
+        (["--layers", "block9_conv1"], "no layer 'block9_conv1'"),
+        (["--opacity", "3"], "opacity"),
+        (["--network", "missing.keras"], "missing.keras"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_on_standard_error(run, photo, tmp_path, arguments, sentence):
+    answer = run("explain", photo, *arguments, "--out", tmp_path / "out")
+    assert answer.returncode == 1
+    assert len(answer.stderr.splitlines()) == 1
+    assert answer.stderr.startswith("gradcam: ")
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_wrong_usage_exits_with_2_and_help_reads_well(run):
+    assert run("explain").returncode == 2
+    help_text = " ".join(run("explain", "--help").stdout.split())
+    assert "most probable class" in help_text
+    assert "(default: stages)" in help_text
+
+
+def test_a_real_photo_is_named_by_a_real_network(shared, tmp_path):
+    photo = shared / "photos" / "n04146614_school_bus.jpg"
+    out = tmp_path / "out"
+    answer = in_a_process("explain", photo, "--network", "MobileNetV2", "--out", out, KERAS_HOME=str(shared / "keras"))
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "school bus" in answer.stdout
+    folder = out / photo.stem
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["predictions"][0]["name"] == "school bus"
+    assert [entry["layer"] for entry in manifest["maps"]][-1] == "out_relu"
+    height, width = cv2.imread(str(photo)).shape[:2]
+    for entry in manifest["maps"]:
+        assert cv2.imread(str(folder / entry["overlay"])).shape == (height, width, 3)
+        assert not entry["is_empty"]

@@ -1,0 +1,165 @@
+"""A network with its input, its preprocessing and its class names."""
+
+import keras
+import numpy as np
+import pytest
+from tiny_networks import cam_network, deep_network, noise
+
+from gradcam_core import NetworkError, SettingError, TargetError
+from gradcam_core.networks.classifier import Classifier
+
+
+def named(*names):
+    return Classifier("birds", cam_network(classes=len(names)).model, labels=list(names))
+
+
+BIRDS = [("n01", "crane"), ("n02", "Great_Grey Owl"), ("n03", "crane"), ("n04", "school bus")]
+
+
+@pytest.mark.parametrize(
+    ("target", "index"),
+    [
+        (None, None),
+        (2, 2),
+        (np.int64(1), 1),
+        ("2", 2),
+        ("great grey owl", 1),
+        ("School_Bus", 3),
+        ("n03", 2),
+        (" n04 ", 3),
+    ],
+)
+def test_a_class_is_named_by_index_name_or_wordnet_id(target, index):
+    assert named(*BIRDS).resolve_target(target) == index
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("crane", r"names 2 classes of birds: crane \(0\), crane \(2\)"),
+        ("owl", r"no class 'owl'. Nearest: Great_Grey Owl \(1\)"),
+        ("schol bus", r"Nearest: school bus \(3\)"),
+        ("xyzzy", "no class 'xyzzy'. Give its index"),
+        (4, "classes 0 to 3; 4 is not"),
+        ("-1", "no class '-1'"),
+        (-1, "classes 0 to 3"),
+        ("", "an index, a name or a WordNet id"),
+        (True, "an index, a name or a WordNet id"),
+        (1.5, "an index, a name or a WordNet id"),
+        (["crane"], "an index, a name or a WordNet id"),
+    ],
+)
+def test_an_unclear_class_is_answered_with_the_nearest(target, sentence):
+    with pytest.raises(TargetError, match=sentence):
+        named(*BIRDS).resolve_target(target)
+
+
+def test_a_name_made_of_digits_wins_over_an_index():
+    assert named("zero", "7", "one").resolve_target("7") == 1
+
+
+def test_predictions_are_the_models_own_probabilities_most_probable_first():
+    network = deep_network("softmax")
+    expected = network.model(network.to_input(noise())).numpy()[0]
+    found = network.predict(noise(), top=3)
+    assert [p.index for p in found] == list(np.argsort(-expected)[:3])
+    np.testing.assert_allclose([p.probability for p in found], np.sort(expected)[::-1][:3], atol=1e-6)
+
+
+def test_the_whole_photo_is_scaled_to_the_input_whatever_its_shape():
+    network = cam_network()
+    wide = np.zeros((5, 1200, 3), np.uint8)
+    wide[:, 600:] = 200
+    batch = network.to_input(wide)
+    assert batch.shape == (1, 12, 12, 3)
+    assert batch.dtype == np.float32
+    assert (batch[0, :, :6] == 0).all()
+    assert (batch[0, :, 6:] == 200).all()
+
+
+def test_shrinking_averages_every_pixel():
+    photo = np.zeros((24, 24, 3), np.uint8)
+    photo[::2, ::2] = 200  # one of four
+    assert (cam_network().to_input(photo) == 50).all()
+
+
+def test_preprocessing_works_on_a_copy_of_the_photo():
+    def in_place(x):
+        x -= 100
+        return x[..., ::-1]
+
+    photo = noise(12)
+    before = photo.copy()
+    network = Classifier("bgr", cam_network().model, preprocess=in_place)
+    np.testing.assert_array_equal(network.to_input(photo)[0], photo[..., ::-1].astype(np.float32) - 100)
+    np.testing.assert_array_equal(photo, before)
+
+
+def test_a_network_for_any_size_takes_the_size_given():
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3, padding="same", name="conv")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    assert Classifier("any", model).input_size == (224, 224)
+    assert Classifier("any", model, input_size=(40, 60)).layers[0].shape == (40, 60, 2)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (-4, 5), "ab", 20, (20,), (20.5, 20), (True, 20)])
+def test_an_input_size_that_is_none_is_refused(size):
+    inputs = keras.Input((None, None, 3))
+    outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
+    with pytest.raises(SettingError, match="in whole pixels from 1 up, not"):
+        Classifier("any", keras.Model(inputs, outputs), input_size=size)
+
+
+def test_an_input_size_of_which_the_layers_leave_nothing_is_refused():
+    inputs = keras.Input((None, None, 3))
+    outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 5)(keras.layers.MaxPooling2D(4)(inputs)))
+    model = keras.Model(inputs, outputs)
+    assert Classifier("any", model, input_size=(20, 20)).layers[0].shape == (5, 5, 3)
+    with pytest.raises(SettingError, match=r"any cannot take photos of 8 x 8 pixels.*Give another input size"):
+        Classifier("any", model, input_size=(8, 8))
+
+
+def test_an_input_size_that_is_not_the_models_is_refused():
+    with pytest.raises(SettingError, match=r"cam takes photos of \(12, 12\), \(height, width\), and no others"):
+        Classifier("cam", cam_network().model, input_size=(24, 12))
+
+
+@pytest.mark.parametrize("top", [0, -1, 2.5, True, "5"])
+def test_a_number_of_predictions_that_is_none_is_refused(top):
+    with pytest.raises(SettingError, match="a whole number from 1 up, not"):
+        cam_network().predict(noise(12), top)
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+def dense(shape, classes=2):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, keras.layers.Dense(classes)(inputs))
+
+
+@pytest.mark.parametrize(
+    ("model", "labels", "sentence"),
+    [
+        (Subclassed(), None, "not a functional or sequential"),
+        (keras.Sequential([keras.layers.Dense(2)]), None, "not a functional or sequential"),
+        (dense((5,)), None, r"takes \(None, 5\)"),
+        (dense((8, 8, 1)), None, r"takes \(None, 8, 8, 1\)"),
+        (dense((8, 8, 3)), None, r"gives \(None, 8, 8, 2\)"),
+        (cam_network().model, ["one"], "3 classes, but 1 names"),
+    ],
+)
+def test_a_model_that_cannot_be_explained_is_refused_with_the_reason(model, labels, sentence):
+    with pytest.raises(NetworkError, match=sentence):
+        Classifier("mine", model, labels)
+
+
+def test_a_softmax_inside_an_unknown_last_layer_is_refused_with_the_way_out():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(2, 8, activation="softmax", name="last")(inputs)
+    network = Classifier("convolutional", keras.Model(inputs, x))
+    with pytest.raises(NetworkError, match="layer of its own"):
+        network.predict(noise(8))

@@ -1,0 +1,208 @@
+"""The sanity check of heat maps: making the network's weights random."""
+
+import keras
+import numpy as np
+import pytest
+from tiny_networks import StoppedError, deep_network, noise, stop_at
+
+from gradcam_core import NetworkError, SettingError, explain, load
+from gradcam_core.networks.classifier import Classifier
+from gradcam_core.trust.sanity import randomisation_test, rank_correlation, sanity_check, ssim
+
+
+def edges(photo: np.ndarray) -> np.ndarray:
+    grey = photo.mean(-1)
+    return np.hypot(*np.gradient(grey)).astype(np.float32)
+
+
+def state(network: Classifier) -> list[np.ndarray]:
+    return [variable.numpy().copy() for variable in network.model.weights]
+
+
+def assert_untouched(network: Classifier, before: list[np.ndarray]) -> None:
+    for variable, values in zip(network.model.weights, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), values)
+
+
+def test_the_maps_of_a_trained_network_pass(photos):
+    network = load("bundled")
+    check = sanity_check(network, photos / "landscape.jpg")
+    assert set(check.passes.values()) == {True}
+    assert list(check.passes) == list(explain(network, photos / "landscape.jpg").maps)
+    assert len(check.randomised) == 6
+    for values in (*check.rank_correlation.values(), *check.ssim.values()):
+        assert values.shape == (6,)
+        assert values.dtype == np.float32
+
+
+def test_a_map_of_the_photo_alone_fails():
+    photo = noise(16)
+    check = randomisation_test(deep_network(), lambda network: {"edges": edges(photo), "inverse": -edges(photo)})
+    assert check.passes == {"edges": False, "inverse": False}
+    for name in check.passes:
+        np.testing.assert_allclose(check.rank_correlation[name], 1, rtol=1e-6)
+        np.testing.assert_allclose(check.ssim[name], 1, rtol=1e-6)
+
+
+def test_a_map_of_the_photo_whose_sign_the_network_sets_fails_too():
+    photo = noise(16)
+
+    def make_maps(network):
+        return {"edges": np.sign(network.model.get_layer("head").kernel.numpy()[0, 0]) * edges(photo)}
+
+    assert randomisation_test(deep_network(), make_maps).passes == {"edges": False}
+
+
+def test_a_map_that_is_the_same_everywhere_cannot_be_tested():
+    check = randomisation_test(deep_network(), lambda network: {"flat": np.full((4, 4), 3.0)})
+    assert check.passes == {"flat": None}
+
+
+def test_weights_become_random_from_the_head_down_and_whole_again_for_each_draw():
+    network = deep_network()
+    before, seen = state(network), []
+
+    def make_maps(copy):
+        seen.append(state(copy))
+        return {"edges": edges(noise(16))}
+
+    check = randomisation_test(network, make_maps, blocks=3, draws=2)
+    trained, copied, *steps = seen
+    for values in (trained, copied):
+        for mine, its in zip(values, before, strict=True):
+            np.testing.assert_array_equal(mine, its)
+    names = [variable.path.split("/")[0] for variable in network.model.weights]
+    changed = [
+        {name for name, mine, its in zip(names, values, before, strict=True) if not np.array_equal(mine, its)}
+        for values in steps
+    ]
+    assert changed[0] < changed[1] < changed[2] == set(names)
+    assert "head" in changed[0]
+    assert not {"conv1", "conv2"} & changed[1]
+    assert changed[:3] == changed[3:]
+    assert not np.array_equal(steps[2][0], steps[5][0])  # another draw
+    assert [name in layers for name, layers in zip(check.randomised, changed, strict=False)] == [True] * 3
+    assert check.randomised[-1] == "conv1"
+    assert_untouched(network, before)
+
+
+def test_random_weights_are_those_of_a_new_network():
+    drawn = []
+    randomisation_test(load("bundled"), lambda copy: drawn.append(copy.model) or {"edges": edges(noise(16))}, draws=1)
+    layers = [layer for layer in drawn[-1]._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    assert layers
+    for layer in layers:
+        for variable in layer.weights:
+            assert set(variable.numpy()) == {float(variable.name in ("gamma", "moving_variance"))}
+    kernels = [layer.kernel for layer in drawn[-1]._flatten_layers() if type(layer) is keras.layers.Conv2D]
+    for kernel in kernels[1:]:
+        assert kernel.numpy().std() == pytest.approx(np.sqrt(2 / np.prod(kernel.shape[:-1])), rel=0.05)
+
+
+def test_the_network_is_bit_equal_before_and_after(photos):
+    network = load("bundled")
+    batch = network.to_input(noise(90))
+    before, logits = state(network), network.predict_logits(batch)
+    sanity_check(network, noise(90), layers="last", draws=1)
+    progress, calls = stop_at(2)
+    with pytest.raises(StoppedError):
+        sanity_check(network, noise(90), layers="last", draws=1, progress=progress)
+    assert calls == [(1, 6), (2, 6)]
+    assert_untouched(network, before)
+    np.testing.assert_array_equal(network.predict_logits(batch), logits)
+
+
+def test_a_network_inside_a_network_is_made_random_as_well():
+    inner = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="a"), keras.layers.ReLU(), keras.layers.Conv2D(4, 3)],
+        name="inner",
+    )
+    outer = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 255), inner, keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    network = Classifier("nested", outer)
+    before = state(network)
+    check = sanity_check(network, noise(8), layers="all", draws=1)
+    assert check.randomised[-1] == "inner/a"
+    assert len(check.randomised) == 3
+    assert_untouched(network, before)
+
+
+def test_statistics_of_the_input_are_copied_and_stay():
+    inputs = keras.Input((8, 8, 3))
+    normalised = keras.layers.Normalization(name="statistics")(inputs)
+    x = keras.layers.Conv2D(3, 3, activation="relu", name="conv")(normalised)
+    network = Classifier("normalised", keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
+    network.model.get_layer("statistics").adapt(noise(64).reshape(64, 8, 8, 3).astype(np.float32))
+    seen = []
+
+    def make_maps(copy):
+        seen.append([np.array(copy.model.get_layer("statistics").mean), *state(copy)[:2]])
+        return {"conv": explain(copy, noise(8), 0).maps["conv"].raw}
+
+    check = randomisation_test(network, make_maps, draws=1)
+    for values in seen[1:]:
+        for mine, its in zip(values, seen[0], strict=True):
+            np.testing.assert_array_equal(mine, its)
+    assert "statistics" not in check.randomised
+
+
+def test_a_network_that_keras_cannot_copy_is_refused_with_a_sentence():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(3, 3, name="conv")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(Uncopied(2.0)(x))))
+    with pytest.raises(NetworkError, match=r"Keras cannot copy it"):
+        sanity_check(Classifier("own", model), noise(8))
+
+
+class Uncopied(keras.layers.Layer):
+    """A layer whose author has not said how to make it again."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = lambda x: factor * x
+
+    def call(self, x):
+        return self.factor(x)
+
+
+@pytest.mark.parametrize("wrong", ["blocks", "draws"])
+def test_numbers_of_blocks_and_draws_are_checked(wrong):
+    with pytest.raises(SettingError, match=f"number of {wrong}.*not 0"):
+        randomisation_test(deep_network(), lambda network: {}, **{wrong: 0})
+
+
+def test_the_rank_correlation_is_the_correlation_of_mean_ranks():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 5, (6, 7)), rng.integers(0, 9, (6, 7)) + rng.integers(0, 2, (6, 7))
+
+    def ranks(values):
+        flat = values.ravel()
+        return [(flat < value).sum() + ((flat == value).sum() + 1) / 2 for value in flat]
+
+    assert rank_correlation(a, b) == pytest.approx(np.corrcoef(ranks(a), ranks(b))[0, 1])
+    assert rank_correlation(a, -a) == pytest.approx(-1)
+    assert rank_correlation(a, np.exp(a)) == pytest.approx(1)
+    assert rank_correlation(a, np.ones((6, 7))) == 0
+
+
+def test_ssim_is_the_formula_of_its_paper_window_by_window():
+    rng = np.random.default_rng(0)
+    a = rng.random((17, 23))
+    b = np.clip(a + rng.normal(0, 0.2, a.shape), 0, 1)
+    offsets = np.arange(-5, 6)
+    window = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
+    window /= window.sum()
+    padded = [np.pad(x, 5, mode="reflect") for x in (a, b)]
+    values = []
+    for y, x in np.ndindex(a.shape):
+        p, q = (image[y : y + 11, x : x + 11] for image in padded)
+        mean_p, mean_q = (window * p).sum(), (window * q).sum()
+        var_p, var_q = (window * (p - mean_p) ** 2).sum(), (window * (q - mean_q) ** 2).sum()
+        cov = (window * (p - mean_p) * (q - mean_q)).sum()
+        values.append(
+            (2 * mean_p * mean_q + 1e-4) * (2 * cov + 9e-4) / ((mean_p**2 + mean_q**2 + 1e-4) * (var_p + var_q + 9e-4))
+        )
+    assert ssim(a, b) == pytest.approx(np.mean(values), abs=1e-9)
+    assert ssim(a, a) == pytest.approx(1)
+    assert ssim(np.zeros((20, 20)), np.ones((20, 20))) == pytest.approx(1e-4 / (1 + 1e-4))
