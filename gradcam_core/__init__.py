@@ -19,7 +19,7 @@ from .errors import (
     WeightsError,
 )
 from .explanation import Explanation, HeatMap, explain, explain_classes
-from .image import read_image
+from .photos import read_image
 from .render import COLORMAPS, colorize, contact_sheet, overlay
 from .settings import FUSIONS, METHODS, SMOOTHINGS
 from .zoo import NETWORKS, load

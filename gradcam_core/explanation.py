@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 
 from .errors import SettingError, TargetError
-from .image import read_image
+from .photos import read_image
 from .render import resize_heat
 from .settings import FUSIONS, METHODS, SCORES, SMOOTHINGS, Progress
 
 if TYPE_CHECKING:
     from .classifier import Classifier, Prediction
-    from .image import Source
     from .layers import Layer
     from .passes import Run
+    from .photos import Source
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 from .errors import NetworkError, SettingError
-from .image import read_image
+from .photos import read_image
 from .render import resize_heat
 from .sanity import SanityCheck, sanity_check
 from .settings import BATCH_PIXELS, Progress, check_count
@@ -34,7 +34,7 @@ from .settings import BATCH_PIXELS, Progress, check_count
 if TYPE_CHECKING:
     from .classifier import Classifier, Prediction
     from .explanation import Explanation
-    from .image import Source
+    from .photos import Source
 
 __all__ = [
     "SHARE",

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from gradcam_core.errors import PhotoError
-from gradcam_core.image import MAX_BYTES, MAX_PIXELS, read_image
+from gradcam_core.photos import MAX_BYTES, MAX_PIXELS, read_image
 
 WHITE, BLACK, RED, BLUE = (255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 0, 255)
 
@@ -773,8 +773,8 @@ def test_more_than_40_megapixels_are_refused_by_the_header_in_every_format(giant
 def test_a_giant_costs_neither_memory_nor_time():
     script = """
         import resource, sys, time
-        sys.path.insert(0, "tests")
-        from test_image import GIANTS, PhotoError, encode, Image, read_image
+        sys.path.insert(0, "tests/photos")
+        from test_decoding import GIANTS, PhotoError, encode, Image, read_image
         read_image(encode(Image.new("RGB", (8, 8)), "PNG"))
         files = [giant() for giant in GIANTS]
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -787,7 +787,7 @@ def test_a_giant_costs_neither_memory_nor_time():
             raise SystemExit("a giant was read")
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, time.process_time() - start)
     """
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", textwrap.dedent(script)]
     answer = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     kilobytes, seconds = answer.stdout.split()

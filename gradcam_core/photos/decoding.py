@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from .errors import PhotoError
+from ..errors import PhotoError
 
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 20 * 1024 * 1024
