@@ -19,8 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import gradcam_core as gc
-from gradcam_core.pictures.render import resize_heat
 from gradcam_core.networks.zoo import weights_here
+from gradcam_core.pictures.render import resize_heat
 from training.photos import Photos, read_classes, read_photos
 
 

@@ -19,14 +19,14 @@ from .errors import (
     WeightsError,
 )
 from .maps.explanation import Explanation, HeatMap, explain, explain_classes
-from .image import read_image
+from .networks.zoo import NETWORKS, load
+from .photos import read_image
 from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
 from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
-from .networks.zoo import NETWORKS, load
 
 if TYPE_CHECKING:
-    from .networks.classifier import Classifier, Label, Prediction
     from .capture.layers import Layer, select, summary, summary_table
+    from .networks.classifier import Classifier, Label, Prediction
 
 __version__ = VERSION
 

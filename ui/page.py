@@ -3,7 +3,7 @@
 import gradio as gr
 from gradio.media import get_image
 
-from gradcam_core.image import MAX_BYTES
+from gradcam_core.photos import MAX_BYTES
 from gradcam_core.settings import METHODS
 
 from . import api

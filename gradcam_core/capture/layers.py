@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
-from . import graph
 from ..errors import LayerError
+from . import graph
 
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier

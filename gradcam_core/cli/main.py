@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from .. import COLORMAPS, NETWORKS, GradcamError, PhotoError, __version__, explain, load, read_image
+from ..networks.zoo import find, weights_here
 from ..quiet import import_tensorflow
 from ..settings import FUSIONS, METHODS, SCORES, SMOOTHINGS
-from ..networks.zoo import find, weights_here
 
 if TYPE_CHECKING:
-    from ..networks.classifier import Classifier, Prediction
     from ..maps.explanation import Explanation
+    from ..networks.classifier import Classifier, Prediction
     from ..trust.faithfulness import Assessment
 
 PROGRAM = "gradcam"
@@ -354,4 +354,3 @@ def _percent(prediction: "Prediction") -> str:
 
 def _complain(sentence: str) -> None:
     tqdm.write(f"{PROGRAM}: {sentence}", file=sys.stderr)
-

@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 
 from ..errors import SettingError, TargetError
-from ..image import read_image
+from ..photos import read_image
 from ..pictures.render import resize_heat
 from ..settings import FUSIONS, METHODS, SCORES, SMOOTHINGS, VERSION, Progress
 
 if TYPE_CHECKING:
-    from ..networks.classifier import Classifier, Prediction
-    from ..image import Source
     from ..capture.layers import Layer
+    from ..networks.classifier import Classifier, Prediction
+    from ..photos import Source
     from .passes import Run
 
 
@@ -237,8 +237,8 @@ def explain_classes(
     >>> [result.target.name for result in results]
     ['banana', 'teapot']
     """
-    from ..networks.classifier import check_top
     from ..capture.layers import select
+    from ..networks.classifier import check_top
 
     check_top(top)
     if not isinstance(targets, list | tuple) or not targets:

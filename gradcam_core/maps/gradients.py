@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from ..capture import graph
 from ..errors import NetworkError, SettingError
-from .methods import FUNCTIONS, Method
 from ..settings import SCORES
+from .methods import FUNCTIONS, Method
 
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from . import gradients
 from ..errors import SettingError
 from ..pictures.render import resize_heat
 from ..settings import BATCH_PIXELS, Progress
+from . import gradients
 
 if TYPE_CHECKING:
-    from ..networks.classifier import Classifier
     from ..capture.layers import Layer
+    from ..networks.classifier import Classifier
 
 # float32 (1, h, w, 3), float32 (n, classes) weights of scores -> logits float32 (classes,), maps float32 (n, h, w)
 Run = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Mapping[str, np.ndarray]]]

@@ -13,10 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..maps import gradients
-from ..capture import graph
-from ..capture import layers
+from ..capture import graph, layers
 from ..errors import NetworkError, SettingError, TargetError
+from ..maps import gradients
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 LabelSource = Sequence[str] | Sequence[tuple[str, str]]

@@ -26,15 +26,15 @@ import cv2
 import numpy as np
 
 from ..errors import NetworkError, SettingError
-from ..image import read_image
+from ..photos import read_image
 from ..pictures.render import resize_heat
-from .sanity import SanityCheck, sanity_check
 from ..settings import BATCH_PIXELS, Progress, check_count
+from .sanity import SanityCheck, sanity_check
 
 if TYPE_CHECKING:
-    from ..networks.classifier import Classifier, Prediction
     from ..maps.explanation import Explanation
-    from ..image import Source
+    from ..networks.classifier import Classifier, Prediction
+    from ..photos import Source
 
 __all__ = [
     "SHARE",

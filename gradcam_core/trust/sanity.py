@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..maps.explanation import explain
-from ..image import read_image
+from ..photos import read_image
 from ..pictures.render import resize_heat
 from ..settings import Progress, check_count
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..networks.classifier import Classifier
-    from ..image import Source
+    from ..photos import Source
 
 MakeMaps = Callable[["Classifier"], Mapping[str, np.ndarray]]  # name -> float (h, w), signed
 

@@ -8,8 +8,8 @@ from applications import application
 from tiny_networks import SIDE, cam_network, deep_network, noise, seeded
 
 from gradcam_core import NETWORKS, LayerError, load, select, summary, summary_table
-from gradcam_core.networks.classifier import Classifier
 from gradcam_core.maps.explanation import explain
+from gradcam_core.networks.classifier import Classifier
 
 STAGES = {
     "VGG16": ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"],

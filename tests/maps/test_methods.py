@@ -7,11 +7,11 @@ import tensorflow as tf
 from tiny_networks import SIDE, cam_network, deep_network, noise, seeded
 
 import gradcam_core as gc
-from gradcam_core.maps import gradients
-from gradcam_core.networks.classifier import Classifier
 from gradcam_core.capture.layers import cam_layer
+from gradcam_core.maps import gradients
 from gradcam_core.maps.methods import FUNCTIONS
 from gradcam_core.maps.passes import NOISE, NOISE_SAMPLES
+from gradcam_core.networks.classifier import Classifier
 from gradcam_core.pictures.render import resize_heat
 from gradcam_core.settings import METHODS
 

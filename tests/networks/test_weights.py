@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import pytest
 
-from gradcam_core.networks import weights, zoo
 from gradcam_core.errors import WeightsError
+from gradcam_core.networks import weights, zoo
 from gradcam_core.networks.weights import WeightsFile, fetch
 
 SHARED = Path(__file__).parents[3] / "shared"

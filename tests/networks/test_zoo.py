@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from applications import application
 
+from gradcam_core.errors import NetworkError, SettingError
 from gradcam_core.networks import zoo
 from gradcam_core.networks.classifier import Classifier
-from gradcam_core.errors import NetworkError, SettingError
 
 APPLICATIONS = [name for name in zoo.NETWORKS if name != "bundled"]
 

@@ -1,0 +1,87 @@
+"""The bytes of a photo -> its pixels, within limits; whatever a decoder raises becomes a sentence."""
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from ..errors import PhotoError
+from .formats import reader_of
+from .limits import MAX_PIXELS, check_size
+from .pixels import to_rgb
+
+# A progressive JPEG has about ten scans, each a walk over all pixels; 20 MB can hold 300,000 of them.
+_MAX_JPEG_SCANS = 100
+_JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_DECODING = threading.BoundedSemaphore(2)
+
+
+def decode(content: bytes, name: str) -> np.ndarray:
+    reader = reader_of(content, name)
+    with _as_sentence(name, content):
+        if reader is JpegImageFile and _has_endless_scans(content):
+            raise ValueError(f"more than {_MAX_JPEG_SCANS} scans")
+        if reader is WebPImageFile:  # its decoder sets the whole canvas aside when it is made
+            check_size(*_webp_size(content), name)
+        image = reader(io.BytesIO(content))
+        if isinstance(image, TiffImageFile):  # libtiff sets a whole tile aside, however small the picture
+            check_size(image.tag_v2.get(TILEWIDTH, 1), image.tag_v2.get(TILELENGTH, 1), name)
+    return from_pillow(image, name, content)
+
+
+def from_pillow(image: Image.Image, name: str, content: bytes = b"") -> np.ndarray:
+    """The pixels of a Pillow image, loaded or not; see `gradcam_core.read_image`."""
+    check_size(*image.size, name)
+    with _DECODING, _as_sentence(name, content):
+        return to_rgb(image, name)
+
+
+def _has_endless_scans(content: bytes) -> bool:
+    position, scans = 2, 0
+    while marker := _JPEG_MARKER.search(content, position):
+        code, position = content[marker.end() - 1], marker.end()
+        if code == 0xD9:  # end of the picture; a phone may store a film after it
+            break
+        scans += code == 0xDA
+        if scans > _MAX_JPEG_SCANS:
+            return True
+        if code not in (0x01, 0xD8):
+            position += int.from_bytes(content[position : position + 2], "big")
+    return False
+
+
+def _webp_size(content: bytes) -> tuple[int, int]:
+    kind, at = content[12:16], int.from_bytes
+    if kind == b"VP8X":
+        return at(content[24:27], "little") + 1, at(content[27:30], "little") + 1
+    if kind == b"VP8L":
+        bits = at(content[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return at(content[26:28], "little") & 0x3FFF, at(content[28:30], "little") & 0x3FFF
+
+
+@contextmanager
+def _as_sentence(name: str, content: bytes = b"") -> Iterator[None]:
+    """Whatever a decoder raises (it may be anything, MemoryError and struct.error too) -> a PhotoError."""
+    try:
+        yield
+    except PhotoError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PhotoError(
+            f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels. Make it smaller and try again."
+        ) from error
+    except Exception as error:
+        is_short_riff = content[:4] == b"RIFF" and int.from_bytes(content[4:8], "little") + 8 > len(content)
+        if is_short_riff or "truncated" in str(error).lower():
+            raise PhotoError(f"{name} is cut short: its end is missing. Copy or download it again.") from error
+        raise PhotoError(
+            f"{name} is damaged, or of a rare kind that cannot be read. Save it again as JPEG or PNG and try that."
+        ) from error

@@ -1,0 +1,26 @@
+"""How large a photo may be, and the sentences for those that are larger."""
+
+import math
+
+from ..errors import PhotoError
+
+MAX_PIXELS = 40_000_000
+MAX_BYTES = 20 * 1024 * 1024
+
+
+def check_bytes(count: int, name: str) -> None:
+    if count > MAX_BYTES:
+        megabytes = math.ceil(count / 2**20 * 10) / 10
+        raise PhotoError(
+            f"{name} is {megabytes:.1f} MB; a photo may have {MAX_BYTES >> 20} MB. Make it smaller and try again."
+        )
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    if width < 1 or height < 1:
+        raise PhotoError(f"{name} has no pixels ({width} x {height}).")
+    if width * height > MAX_PIXELS:
+        raise PhotoError(
+            f"{name} is {width} x {height} pixels ({width * height / 1e6:.1f} megapixels); "
+            f"a photo may have {MAX_PIXELS // 1_000_000} megapixels. Make it smaller and try again."
+        )

@@ -1,0 +1,106 @@
+"""A Pillow image of any mode -> the RGB uint8 (H, W, 3) that a person would see, upright."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
+
+from ..errors import PhotoError
+from .depth import to_uint8
+
+# Pixels are converted so many rows at a time, which keeps the peak at the decoded picture plus the result.
+_BAND = 256
+
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what sets it upright
+    2: lambda photo: photo[:, ::-1],
+    3: lambda photo: photo[::-1, ::-1],
+    4: lambda photo: photo[::-1],
+    5: lambda photo: photo.transpose(1, 0, 2),
+    6: lambda photo: np.rot90(photo, -1),
+    7: lambda photo: photo[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda photo: np.rot90(photo),
+}
+
+
+def to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    """Load the image and give its pixels; ``name`` is for the error where its numbers cannot be shown."""
+    raw_mode, frame = _stored_as(image)
+    image.load()
+    if image.mode == "F" or image.mode.startswith("I"):
+        photo = _grey_numbers(image, raw_mode, name)
+    else:
+        photo = colours(image, raw_mode)
+    if frame:  # what a GIF's first frame leaves open is transparent
+        left, top, right, bottom = frame
+        inside = photo[top:bottom, left:right].copy()
+        photo[:] = 255
+        photo[top:bottom, left:right] = inside
+    turn = _TURNS.get(_orientation(image))
+    return np.ascontiguousarray(turn(photo)) if turn else photo
+
+
+def _stored_as(image: Image.Image) -> tuple[str, tuple[int, int, int, int] | None]:
+    """What Pillow forgets in loading: how the pixels are stored, and the box of a GIF's partial frame."""
+    tiles = getattr(image, "tile", None)
+    if not tiles:
+        return "", None
+    arguments, box = tiles[0][3], tiles[0][1]
+    raw_mode = arguments if isinstance(arguments, str) else str(arguments[0]) if arguments else ""
+    is_partial = image.format == "GIF" and image.tell() == 0 and tuple(box) != (0, 0, *image.size)
+    return raw_mode, tuple(box) if is_partial else None
+
+
+def _orientation(image: Image.Image) -> int:
+    try:  # after loading: Pillow turns a TIFF itself, and a PNG may store its EXIF after the pixels
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - a photo with broken EXIF is still a photo
+        return 1
+
+
+def colours(image: Image.Image, raw_mode: str) -> np.ndarray:
+    photo = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _BAND):
+        bottom = min(top + _BAND, image.height)
+        band = image.crop((0, top, image.width, bottom))
+        hidden = band.info.get("transparency")
+        if raw_mode in ("L;2", "L;4") and isinstance(hidden, int):  # Pillow widens the pixels, not this
+            band.info["transparency"] = hidden * {"L;2": 85, "L;4": 17}[raw_mode]
+        elif raw_mode == "RGB;16B" and isinstance(hidden, tuple):
+            band.info["transparency"] = tuple(value >> 8 for value in hidden)
+        photo[top:bottom] = _over_white(band)
+    return photo
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if image.mode == "La":
+        image = image.convert("LA")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
+
+
+def _grey_numbers(image: Image.Image, raw_mode: str, name: str) -> np.ndarray:
+    values = np.asarray(image)
+    if image.mode == "I":  # 32 bits that hold 16, by Pillow's custom
+        lowest, highest = int(values.min()), int(values.max())
+        if lowest < 0 or highest > 65535:
+            raise PhotoError(
+                f"{name} holds 32-bit numbers from {lowest} to {highest}, and only 0 to 65535 can be shown. "
+                "Save it with 8 or 16 bits."
+            )
+        values = values.astype(np.uint16)
+    elif raw_mode == "I;12":
+        values = (values.astype(np.uint32) * 65535 // 4095).astype(np.uint16)
+    grey = to_uint8(values, name)
+    if (
+        getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == 0
+    ):  # WhiteIsZero, which Pillow inverts for 8 bits only
+        grey = 255 - grey
+    hidden = image.info.get("transparency")
+    if isinstance(hidden, int):
+        grey[values == hidden] = 255
+    return np.repeat(grey[..., None], 3, axis=2)
