@@ -154,11 +154,13 @@ def _own_network(name: str, labels: Path | None) -> "Classifier | None":
 def _warm_up(networks: "Networks") -> None:
     """Load and trace the network of the start, so that the first photo need not wait."""
     import_tensorflow()
+    from gradcam_core.maps.gradients import warm_up
+
     try:
-        networks.load(networks.start).warm_up()
+        warm_up(networks.load(networks.start))
     except GradcamError as error:
         log.warning("%s The page uses the built-in network until then.", error)
-        networks.load("bundled").warm_up()
+        warm_up(networks.load("bundled"))
 
 
 if __name__ == "__main__":

@@ -18,14 +18,16 @@ from .errors import (
     TargetError,
     WeightsError,
 )
-from .maps.explanation import Explanation, HeatMap, explain, explain_classes
+from .maps.explain import explain, explain_classes
+from .maps.explanation import Explanation, HeatMap
 from .networks.zoo import NETWORKS, load
 from .photos import read_image
 from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
 from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
 
 if TYPE_CHECKING:
-    from .capture.layers import Layer, select, summary, summary_table
+    from .capture.layers import Layer
+    from .maps.selection import select, summary, summary_table
     from .networks.classifier import Classifier, Label, Prediction
 
 __version__ = VERSION
@@ -35,10 +37,10 @@ _LAZY = {
     "Classifier": "networks.classifier",
     "Label": "networks.classifier",
     "Prediction": "networks.classifier",
-    "Layer": "layers",
-    "select": "layers",
-    "summary": "layers",
-    "summary_table": "layers",
+    "Layer": "capture.layers",
+    "select": "maps.selection",
+    "summary": "maps.selection",
+    "summary_table": "maps.selection",
 }
 
 __all__ = [

@@ -73,7 +73,7 @@ class Explained:
             names = [name for name in chosen if name in missing]
             if METHODS[method].is_one_pass:
                 say("Tracing the layers")  # the first time; from then on it takes no time
-                network.trace(tuple(names), method)
+                trace(network, tuple(names), method)
             say("Looking for evidence")
             explanations = gc.explain_classes(
                 network, seen.photo, wanted, names, method=method, instead_of=instead_of, progress=progress

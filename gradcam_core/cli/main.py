@@ -304,7 +304,7 @@ def _layers(options: argparse.Namespace) -> int:
     # The layers are the same whatever the weights, so nothing needs to be downloaded to list them.
     has_own = options.network.endswith(".keras") or find(options.network).weights is None
     network = _load(options, weights="imagenet" if has_own else None)
-    from ..capture.layers import summary_table  # needs TensorFlow, which is loaded by now
+    from ..maps.selection import summary_table  # needs TensorFlow, which is loaded by now
 
     height, width = network.input_size
     print(f"{network.name}: input {height} x {width} pixels, {network.parameters:,} parameters\n")

@@ -1,28 +1,22 @@
-"""`explain`: a photo and a network in, a map of every layer out."""
+"""What `explain` gives: the maps of one photo and one class, and how they are fused and saved."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
-from numbers import Real
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-from ..errors import SettingError, TargetError
-from ..photos import read_image
+from ..errors import SettingError
+from ..pictures import saving
 from ..pictures.render import resize_heat
-from ..settings import FUSIONS, METHODS, SCORES, SMOOTHINGS, VERSION, Progress
+from ..settings import FUSIONS
 
 if TYPE_CHECKING:
     from ..capture.layers import Layer
-    from ..networks.classifier import Classifier, Prediction
-    from ..photos import Source
-    from .passes import Run
+    from ..networks.classifier import Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +57,17 @@ class HeatMap:
         """
         positive, highest = np.maximum(self.raw, 0.0), self.peak if highest is None else highest
         return np.minimum(positive / np.float32(highest), np.float32(1.0)) if highest else np.zeros_like(positive)
+
+    def about(self) -> dict[str, object]:
+        """What a manifest says of it, in values that JSON has."""
+        return {
+            "layer": self.layer.name,
+            "kind": self.layer.kind,
+            "shape": self.layer.shape,
+            "stage": self.layer.stage,
+            "peak": self.peak,
+            "is_empty": self.is_empty,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,195 +149,26 @@ class Explanation:
             GradcamError: the folder cannot be written.
             SettingError: the opacity, the colour map, the mode or the fusion is unknown.
         """
-        from ..pictures.saving import save
-
-        return save(self, Path(folder), opacity=opacity, colormap=colormap, mode=mode, highest=highest, fusion=fusion)
-
-
-def explain(
-    network: "Classifier",
-    photo: "Source",
-    target: int | str | None = None,
-    layers: str | Sequence[str] = "stages",
-    *,
-    method: str = "gradcam",
-    score: str = "logit",
-    instead_of: int | str | None = None,
-    weight: float = 1.0,
-    against: bool = False,
-    smoothing: str = "none",
-    top: int = 5,
-    progress: Progress | None = None,
-) -> Explanation:
-    """Show where each layer of a network finds evidence for a class in a photo.
-
-    One forward and one backward pass serve all layers.
-
-    Args:
-        network: what `load` gives.
-        photo: anything `read_image` takes.
-        target: a class by index, name or WordNet id; None takes the most probable one.
-        layers: "stages" (one per resolution stage), "all", "last", a name, or names. The method "cam" has one layer,
-            which every one of these words means.
-        method: how activations and gradients become a map, one of ``METHODS``.
-        score: "logit" (sound also where the network is sure), or "probability" (the arithmetic of many articles).
-        instead_of: another class: why the target and not this one? The score is then the target's minus this one's,
-            as in Prabhushankar et al., "Contrastive Explanations in Neural Networks", ICIP 2020, section 3.
-        weight: of the score that is taken away, from 0 to 1000; 0 is as if there were none.
-        against: show what speaks against it, the counterfactual explanation of Selvaraju et al., ICCV 2017, section 3:
-            the score is negated.
-        smoothing: the mean over several views of the photo: "flips" (2 passes), "shifts" (10) or "noise" (16), see
-            `passes.smoothed`.
-        top: how many predictions to keep.
-        progress: called as progress(done, total) where there are many passes; what it raises ends the work.
-
-    Raises:
-        PhotoError, TargetError, LayerError, SettingError: each says what is wrong and what would be right.
-
-    >>> import numpy as np, gradcam_core as gc
-    >>> result = gc.explain(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8))
-    >>> len(result.predictions), {heat_map.heat.ndim for heat_map in result.maps.values()}
-    (5, {2})
-    """
-    return explain_classes(
-        network,
-        photo,
-        [target],
-        layers,
-        method=method,
-        score=score,
-        instead_of=instead_of,
-        weight=weight,
-        against=against,
-        smoothing=smoothing,
-        top=top,
-        progress=progress,
-    )[0]
-
-
-def explain_classes(
-    network: "Classifier",
-    photo: "Source",
-    targets: Sequence[int | str | None],
-    layers: str | Sequence[str] = "stages",
-    *,
-    method: str = "gradcam",
-    score: str = "logit",
-    instead_of: int | str | None = None,
-    weight: float = 1.0,
-    against: bool = False,
-    smoothing: str = "none",
-    top: int = 5,
-    progress: Progress | None = None,
-) -> tuple[Explanation, ...]:
-    """`explain` for several classes: one forward pass, and one backward pass that is batched over them.
-
-    Args:
-        targets: the classes; None among several takes the most probable one, which is found out beforehand.
-
-    The other arguments, and the errors, are those of `explain`.
-
-    >>> import numpy as np, gradcam_core as gc
-    >>> results = gc.explain_classes(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8), ["banana", "teapot"])
-    >>> [result.target.name for result in results]
-    ['banana', 'teapot']
-    """
-    from ..capture.layers import select
-    from ..networks.classifier import check_top
-
-    check_top(top)
-    if not isinstance(targets, list | tuple) or not targets:
-        raise TargetError("The classes are given as a list of at least one.")
-    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= 1000:
-        raise SettingError(f"The weight of the other class is a number from 0 to 1000, not {weight!r}.")
-    if not isinstance(against, bool):
-        raise SettingError(f"What speaks against the class is asked for by True or False, not {against!r}.")
-    for name, value, known in (
-        ("method", method, METHODS),
-        ("score", score, SCORES),
-        ("smoothing", smoothing, SMOOTHINGS),
-    ):
-        if not isinstance(value, str) or value not in known:
-            raise SettingError(f"There is no {name} {value!r}. There is: {', '.join(known)}.")
-    if method == "eigencam" and (against or instead_of is not None):
-        raise SettingError(
-            "Eigen-CAM is the same for every class, so it shows neither a contrast nor what speaks against one. Choose "
-            "another method, such as EigenGrad-CAM."
+        about = {
+            "network": self.network,
+            "target": vars(self.target),
+            "predictions": [vars(prediction) for prediction in self.predictions],
+            "method": self.method,
+            "score": self.score,
+            "instead_of": self.instead_of and vars(self.instead_of),
+            "weight": self.weight,
+            "against": self.against,
+            "smoothing": self.smoothing,
+            "display": {"highest": None if highest is None else float(highest)},
+            "maps": [heat_map.about() for heat_map in self.maps.values()],
+            "versions": dict(self.versions),
+        }
+        return saving.save(
+            Path(folder),
+            self.photo,
+            {name: heat_map.scaled(highest) for name, heat_map in self.maps.items()},
+            {name: heat_map.raw for name, heat_map in self.maps.items()},
+            about,
+            style={"opacity": opacity, "colormap": colormap, "mode": mode},
+            fused=None if fusion is None else (fusion, self.fused(fusion)),
         )
-    if method == "cam" and score != "logit":
-        raise SettingError("CAM shows the head's weights, which make the logit. Choose it as the score, or Grad-CAM.")
-    photo = read_image(photo)
-    indices = [network.resolve_target(target) for target in targets]
-    other = network.resolve_target(instead_of)
-    chosen = select(network, layers, method)
-    batch = network.to_input(photo)
-    is_plain = METHODS[method].is_one_pass and smoothing == "none"
-    if None in indices and not (is_plain and len(indices) == 1 and other is None and not against):
-        best = int(network.trace(())(batch)[0].argmax())
-        indices = [best if index is None else index for index in indices]
-    weights = None
-    if indices != [None]:
-        weights = np.eye(len(network.labels), dtype=np.float32)[indices]
-        if other is not None:
-            if other in indices:
-                same = network.labels[other].name
-                raise TargetError(f"{same} cannot be held against itself. Choose another class instead.")
-            weights[:, other] -= weight
-        weights = -weights if against else weights
-    if is_plain and len(indices) == 1:
-        logits, raw = network.trace(tuple(layer.name for layer in chosen), method, score)(
-            batch, None if weights is None else weights[0]
-        )
-        raw = {name: values[np.newaxis] for name, values in raw.items()}
-    else:
-        logits, raw = _run(network, chosen, method, score, smoothing, progress)(batch, weights)
-    probabilities = network.probabilities(logits)
-    predictions = network.top(probabilities, top)
-    return tuple(
-        Explanation(
-            network=network.name,
-            photo=photo,
-            predictions=predictions,
-            target=predictions[0] if index is None else network.prediction(index, probabilities),
-            maps=MappingProxyType({layer.name: HeatMap(layer, raw[layer.name][row]) for layer in chosen}),
-            score=score,
-            method=method,
-            versions=MappingProxyType(versions()),
-            instead_of=None if other is None else network.prediction(other, probabilities),
-            weight=float(weight),
-            against=against,
-            smoothing=smoothing,
-        )
-        for row, index in enumerate(indices)
-    )
-
-
-def _run(
-    network: "Classifier", layers: "Sequence[Layer]", method: str, score: str, smoothing: str, progress: Progress | None
-) -> "Run":
-    """The passes that make the maps of these layers by this method."""
-    from . import passes
-
-    names = tuple(layer.name for layer in layers)
-    if method == "scorecam":
-        if smoothing != "none":
-            raise SettingError("Score-CAM is not smoothed: one view of the photo takes hundreds of passes already.")
-        return passes.score_cam(network, names, score, progress)
-    run = passes.guided_grad_cam(network, names, score) if method == "guided" else network.trace(names, method, score)
-    return run if smoothing == "none" else passes.smoothed(run, network, layers, smoothing, progress)
-
-
-def versions() -> dict[str, str]:
-    """The versions of what computes and draws the maps."""
-    import keras
-    import tensorflow as tf
-
-    pillow = metadata.version("pillow")
-    return {
-        "gradcam-explorer": VERSION,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "opencv": cv2.__version__,
-        "numpy": np.__version__,
-        "pillow": pillow,
-    }

@@ -1,21 +1,18 @@
 """One forward and one backward pass for all requested layers, reduced to small maps inside the graph."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ..capture import graph
-from ..errors import NetworkError, SettingError
+from ..errors import SettingError
+from ..networks.classifier import Classifier, check_finite
 from ..settings import SCORES
 from .methods import FUNCTIONS, Method
-
-if TYPE_CHECKING:
-    from ..networks.classifier import Classifier
+from .selection import select
 
 Trace = Callable[..., tuple[np.ndarray, Mapping[str, np.ndarray]]]
 
@@ -24,15 +21,7 @@ Trace = Callable[..., tuple[np.ndarray, Mapping[str, np.ndarray]]]
 _alone = threading.Lock()
 
 
-def both_classes(network: "Classifier", logits: tf.Tensor) -> tf.Tensor:
-    """float32 (n, classes) from what the model itself gives: one sigmoid output stands for two classes.
-
-    An output z is a softmax over (-z/2, z/2): the same probabilities, and evidence for both classes.
-    """
-    return tf.concat([-logits / 2, logits / 2], axis=-1) if network.is_binary else logits
-
-
-def scores_of(network: "Classifier", logits: tf.Tensor, score: str) -> tf.Tensor:
+def scores_of(network: Classifier, logits: tf.Tensor, score: str) -> tf.Tensor:
     """What is explained, "logit" or "probability": float32 (n, classes) from float32 (n, classes) logits."""
     if score == "logit":
         return logits
@@ -40,19 +29,7 @@ def scores_of(network: "Classifier", logits: tf.Tensor, score: str) -> tf.Tensor
     return tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
 
 
-def finite(
-    network: "Classifier", logits: np.ndarray, maps: dict[str, np.ndarray]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """What a pass gives, as it is; NetworkError where it holds values that are not numbers."""
-    if not all(np.isfinite(values).all() for values in (logits, *maps.values())):
-        raise NetworkError(
-            f"{network.name} gives values that are not numbers for this photo, so nothing can be explained. "
-            "Its weights or its preprocessing do not fit."
-        )
-    return logits, maps
-
-
-def guided_backpropagation(network: "Classifier", score: str = "logit") -> Callable[..., np.ndarray]:
+def guided_backpropagation(network: Classifier, score: str = "logit") -> Callable[..., np.ndarray]:
     """Compile guided backpropagation: the gradient by the input that goes only through what raises the score.
 
     On the way back through each ReLU, what is negative is dropped: :math:`R^l = 1[f^l > 0] 1[R^{l+1} > 0] R^{l+1}`.
@@ -86,7 +63,7 @@ def guided_backpropagation(network: "Classifier", score: str = "logit") -> Calla
         return output
 
     def gradient(batch: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        logits = both_classes(network, graph.run(network.model, batch, after=after))
+        logits = network.logits(batch, after=after)
         total = tf.reduce_sum(scores_of(network, logits, score)[0] * weights)
         return tf.gradients(total, batch, unconnected_gradients="zero")[0][0]
 
@@ -106,9 +83,9 @@ def guided_backpropagation(network: "Classifier", score: str = "logit") -> Calla
 
 
 def trace(
-    network: "Classifier", names: tuple[str, ...], method: str | Method = "gradcam", score: str = "logit"
+    network: Classifier, names: tuple[str, ...], method: str | Method = "gradcam", score: str = "logit"
 ) -> Trace:
-    """Compile the pass that gives the logits and a map of each layer.
+    """The pass that gives the logits and a map of each layer, compiled at first use and kept by the network.
 
     The gradient is taken by the activations only, never by the weights, which is what keeps the backward pass
     short; TensorFlow leaves out everything below the shallowest layer. Each (h, w, c) pair is reduced to (h, w)
@@ -116,7 +93,7 @@ def trace(
 
     Args:
         network: a loaded network; nothing in it is changed.
-        names: layers, in network order; none gives the logits alone.
+        names: layers, in network order.
         method: a name in ``FUNCTIONS``, or such a function.
         score: "logit", or "probability" for the gradient of the softmax (the arithmetic of many articles; it
             vanishes where the softmax is saturated).
@@ -137,7 +114,16 @@ def trace(
         method = FUNCTIONS[method]
     if score not in SCORES:
         raise SettingError(f"The score is {' or '.join(map(repr, SCORES))}, not {score!r}.")
+    return network.compiled((names, method, score), lambda: _compiled(network, names, method, score))
 
+
+def warm_up(network: Classifier, layers: str | Sequence[str] = "stages") -> None:
+    """Compile the pass for these layers and run it once, so that the first photo need not wait."""
+    names = tuple(layer.name for layer in select(network, layers))
+    trace(network, names)(network.to_input(np.zeros((*network.input_size, 3), np.uint8)))
+
+
+def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score: str) -> Trace:
     def reduced(batch: tf.Tensor, weights: tf.Tensor, is_batched: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
         activations: dict[str, tf.Tensor] = {}
 
@@ -145,10 +131,8 @@ def trace(
             if name in names:
                 activations[name] = output
 
-        logits = both_classes(network, graph.run(network.model, batch, visit))
+        logits = network.logits(batch, visit=visit)
         scores = scores_of(network, logits, score)
-        if not names:
-            return logits[0], []
         tapped = [activations[name] for name in names]
 
         def gradient(weight: tf.Tensor) -> list[tf.Tensor]:
@@ -187,6 +171,7 @@ def trace(
         with _alone:
             logits, maps = compiled_pass(tf.constant(batch), tf.constant(weights))
         maps = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
-        return finite(network, logits.numpy(), maps)
+        check_finite(network.name, logits.numpy(), *maps.values())
+        return logits.numpy(), maps
 
     return run

@@ -5,19 +5,16 @@ Each function gives a `Run`, which is called as a `gradients.trace` with a matri
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
+from ..capture.layers import Layer
 from ..errors import SettingError
+from ..networks.classifier import Classifier, check_finite
 from ..pictures.render import resize_heat
 from ..settings import BATCH_PIXELS, Progress
 from . import gradients
-
-if TYPE_CHECKING:
-    from ..capture.layers import Layer
-    from ..networks.classifier import Classifier
 
 # float32 (1, h, w, 3), float32 (n, classes) weights of scores -> logits float32 (classes,), maps float32 (n, h, w)
 Run = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, Mapping[str, np.ndarray]]]
@@ -26,7 +23,7 @@ NOISE_SAMPLES = 16
 NOISE = 0.1  # standard deviation, as a share of what lies between the input's lowest and highest value
 
 
-def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progress: Progress | None) -> Run:
+def score_cam(network: Classifier, names: tuple[str, ...], score: str, progress: Progress | None) -> Run:
     r"""Score-CAM: each channel weighted by what the score gains when the photo is seen through it alone.
 
     With :math:`H_k` the channel scaled to the input's size and to [0, 1], :math:`C_k = f(X \odot H_k) - f(0)` and
@@ -36,7 +33,7 @@ def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progres
     Source: Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR
     Workshops 2020, section 3 and algorithm 1.
     """
-    activations = network.compiled((names, "activation"), lambda: gradients.trace(network, names, _activation))
+    activations = gradients.trace(network, names, _activation)
 
     def scores(batch: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return gradients.scores_of(network, tf.constant(network.predict_logits(batch)), score).numpy() @ weights.T
@@ -62,7 +59,8 @@ def score_cam(network: "Classifier", names: tuple[str, ...], score: str, progres
             alpha = np.exp(gains - np.maximum(gains.max(0), np.finfo(float).min))
             alpha /= np.maximum(alpha.sum(0), np.finfo(float).tiny)
             maps[name] = np.einsum("hwk,kn->nhw", activation, alpha).astype(np.float32)
-        return gradients.finite(network, logits, maps)
+        check_finite(network.name, *maps.values())
+        return logits, maps
 
     return run
 
@@ -74,7 +72,7 @@ def _mask(channel: np.ndarray, width: int, height: int) -> np.ndarray:
     return mask / (mask.max() or np.float32(1))  # a peak between two pixels is lower once it is enlarged
 
 
-def guided_grad_cam(network: "Classifier", names: tuple[str, ...], score: str) -> Run:
+def guided_grad_cam(network: Classifier, names: tuple[str, ...], score: str) -> Run:
     r"""Guided Grad-CAM: Grad-CAM, scaled to the input's size, times guided backpropagation.
 
     The map has the size of the network's input. Of the three colours the largest absolute value is taken, as for the
@@ -85,7 +83,7 @@ def guided_grad_cam(network: "Classifier", names: tuple[str, ...], score: str) -
 
     Source: Selvaraju et al., ICCV 2017, section 3.1, "Guided Grad-CAM"; see `gradients.guided_backpropagation`.
     """
-    grad_cam = network.trace(names, "gradcam", score)
+    grad_cam = gradients.trace(network, names, "gradcam", score)
     guided = network.compiled(("guided", score), lambda: gradients.guided_backpropagation(network, score))
     height, width = network.input_size
 
@@ -98,13 +96,14 @@ def guided_grad_cam(network: "Classifier", names: tuple[str, ...], score: str) -
             return resize_heat(np.maximum(raw, 0) / (peak or 1), width, height) * peak
 
         maps = {name: saliency * np.float32([fine(row) for row in rows]) for name, rows in coarse.items()}
-        return gradients.finite(network, logits, maps)
+        check_finite(network.name, *maps.values())
+        return logits, maps
 
     return run
 
 
 def smoothed(
-    run: Run, network: "Classifier", layers: Sequence["Layer"], smoothing: str, progress: Progress | None
+    run: Run, network: Classifier, layers: Sequence[Layer], smoothing: str, progress: Progress | None
 ) -> Run:
     """The mean of a method's maps over several views of the photo, each brought back to where it was.
 
@@ -125,7 +124,7 @@ def smoothed(
     views = list(_views(network, layers, smoothing))
 
     def smooth(batch: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-        logits = network.trace(())(batch)[0]
+        logits = network.predict_logits(batch)[0]
         totals: dict[str, np.ndarray] = {}
         counts: dict[str, np.ndarray] = {}
         for done, (change, back) in enumerate(views, 1):
@@ -143,7 +142,7 @@ def smoothed(
 Change = Callable[[np.ndarray], np.ndarray]
 
 
-def _views(network: "Classifier", layers: Sequence["Layer"], smoothing: str) -> Iterator[tuple[Change, Change]]:
+def _views(network: Classifier, layers: Sequence[Layer], smoothing: str) -> Iterator[tuple[Change, Change]]:
     """(batch -> another view of it, maps of that view -> maps that lie over the photo; 0 where they know nothing)."""
     if smoothing == "noise":
         rng = np.random.default_rng(0)

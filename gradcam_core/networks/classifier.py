@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ..capture import graph, layers
 from ..errors import NetworkError, SettingError, TargetError
-from ..maps import gradients
+from ..settings import check_count
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 LabelSource = Sequence[str] | Sequence[tuple[str, str]]
@@ -93,7 +93,7 @@ class Classifier:
     def cam_layer(self) -> str | None:
         """The layer that CAM can explain, if there is one: see `layers.cam_layer`."""
         with self._lock:
-            return layers.cam_layer(self)
+            return layers.cam_layer(self.model, self.input_size)
 
     def resized(self, photo: np.ndarray) -> np.ndarray:
         """The whole photo at the input size: uint8 (h, w, 3) from uint8 (H, W, 3).
@@ -146,9 +146,8 @@ class Classifier:
         Raises:
             SettingError: top is not a whole number from 1 up.
         """
-        check_top(top)
-        logits, _ = self.trace(())(self.to_input(photo))
-        return self.top(self.probabilities(logits), top)
+        check_count("predictions", top)
+        return self.top(self.probabilities(self.predict_logits(self.to_input(photo))[0]), top)
 
     def predict_logits(self, batch: np.ndarray) -> np.ndarray:
         """The logits of many photos in one pass, compiled at first use and kept.
@@ -158,22 +157,33 @@ class Classifier:
 
         Returns:
             float32 (n, classes).
+
+        Raises:
+            NetworkError: some of them are not numbers.
         """
         with self._lock:
             forward = self._forward
-        return forward(tf.constant(batch)).numpy()
+        logits = forward(tf.constant(batch)).numpy()
+        check_finite(self.name, logits)
+        return logits
 
     @cached_property
     def _forward(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        def logits(batch: tf.Tensor) -> tf.Tensor:
-            return gradients.both_classes(self, graph.run(self.model, batch))
-
         signature = [tf.TensorSpec((None, *self.input_size, 3), tf.float32)]
-        return tf.function(logits, input_signature=signature, autograph=False).get_concrete_function()
+        return tf.function(self.logits, input_signature=signature, autograph=False).get_concrete_function()
 
-    def trace(self, names: tuple[str, ...], method: str = "gradcam", score: str = "logit") -> gradients.Trace:
-        """The compiled pass for these layers, traced at first use and kept. ``names`` in network order."""
-        return self.compiled((names, method, score), lambda: gradients.trace(self, names, method, score))
+    def logits(self, batch: tf.Tensor, **watch: Callable[..., Any]) -> tf.Tensor:
+        """float32 (n, classes), as part of a graph that is being traced.
+
+        One sigmoid output z stands for two classes: it is a softmax over (-z/2, z/2), which gives the same
+        probabilities, and evidence for both.
+
+        Args:
+            batch: float32 (n, h, w, 3), each as `to_input` gives it.
+            watch: ``visit`` and ``after`` of `capture.graph.run`, which are shown every operation.
+        """
+        outputs = graph.run(self.model, batch, **watch)
+        return tf.concat([-outputs / 2, outputs / 2], axis=-1) if self.is_binary else outputs
 
     def compiled(self, key: tuple, compile_pass: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         """A pass through the network by its key, compiled at first use; the least recently used are forgotten."""
@@ -184,11 +194,6 @@ class Classifier:
             if len(self._traces) > KEPT_TRACES:
                 self._traces.popitem(last=False)
             return self._traces[key]
-
-    def warm_up(self, which: str | Sequence[str] = "stages") -> None:
-        """Trace the pass for these layers and run it once, so that the first photo need not wait."""
-        names = tuple(layer.name for layer in layers.select(self, which))
-        self.trace(names)(self.to_input(np.zeros((*self.input_size, 3), np.uint8)))
 
     def resolve_target(self, target: int | str | None) -> int | None:
         """The index of the class meant by an index, a name or a WordNet id; None stays None (the top class).
@@ -226,10 +231,13 @@ class Classifier:
         raise TargetError(f"{self.name} knows no class {target!r}.{hint}")
 
 
-def check_top(top: object) -> None:
-    """Raise a SettingError where ``top`` is no number of predictions."""
-    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise SettingError(f"The number of predictions is a whole number from 1 up, not {top!r}.")
+def check_finite(name: str, *arrays: np.ndarray) -> None:
+    """Raise a NetworkError where what the network of this name gives holds values that are not numbers."""
+    if not all(np.isfinite(values).all() for values in arrays):
+        raise NetworkError(
+            f"{name} gives values that are not numbers for this photo, so nothing can be explained. "
+            "Its weights or its preprocessing do not fit."
+        )
 
 
 def _fold(name: str) -> str:

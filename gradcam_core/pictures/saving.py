@@ -1,10 +1,10 @@
-"""How an explanation is written into a folder: pictures, raw maps and a manifest."""
+"""A folder of pictures, raw maps and a manifest: what is kept of an explanation."""
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,80 +12,68 @@ import numpy as np
 from ..errors import GradcamError
 from .render import contact_sheet, overlay, resize_heat
 
-if TYPE_CHECKING:
-    from ..maps.explanation import Explanation, HeatMap
-
 
 def save(
-    explanation: "Explanation",
     folder: Path,
+    photo: np.ndarray,
+    heats: Mapping[str, np.ndarray],
+    raw: Mapping[str, np.ndarray],
+    about: dict[str, Any],
     *,
-    opacity: float,
-    colormap: str,
-    mode: str,
-    highest: float | None,
-    fusion: str | None,
+    style: dict[str, Any],
+    fused: tuple[str, np.ndarray] | None = None,
 ) -> Path:
-    """`Explanation.save`, which says what is written and what can fail."""
-    style = {"opacity": opacity, "colormap": colormap, "mode": mode}
-    heats = {name: heat_map.scaled(highest) for name, heat_map in explanation.maps.items()}
+    """Write everything; the manifest comes last and in one step, so where it stands all is complete.
+
+    Args:
+        folder: made where it is missing.
+        photo: uint8 (H, W, 3), RGB.
+        heats: by layer name, (h, w) in [0, 1]: what is painted.
+        raw: by layer name, float32 (h, w): what ``maps.npz`` holds.
+        about: what the manifest says besides; ``about["maps"]`` has an entry of each layer, in the order of ``heats``.
+        style: opacity, colormap and mode, as for `overlay`.
+        fused: the name of a fusion and its map, (h, w) in [0, 1], for one more picture.
+
+    Returns:
+        The path of the manifest.
+
+    Raises:
+        GradcamError: the folder cannot be written.
+        SettingError: the style is not possible.
+    """
     manifest = folder / "manifest.json"
-    height, width = explanation.photo.shape[:2]
+    height, width = photo.shape[:2]
     # A setting that is wrong ends it here, before what an older explanation left in the folder is touched.
-    sheet = contact_sheet(explanation.photo, heats, **style)
-    fused = None if fusion is None else overlay(explanation.photo, explanation.fused(fusion), **style)
-    entries = []
+    sheet = contact_sheet(photo, heats, **style)
+    pictures = {} if fused is None else {f"fused_{fused[0]}.jpg": overlay(photo, fused[1], **style)}
+    content = {
+        **about,
+        "photo": {"height": height, "width": width},
+        "display": {**style, **about["display"]},
+        "maps": [],
+        "raw": "maps.npz",
+        "contact_sheet": "contact_sheet.jpg",
+        "fused": next(iter(pictures), None),
+    }
+    pictures["contact_sheet.jpg"] = sheet
     try:
         folder.mkdir(parents=True, exist_ok=True)
         manifest.unlink(missing_ok=True)
-        for name, stem in _file_stems(explanation.maps).items():
-            heat = heats[name]
-            _write(folder / f"{stem}_overlay.jpg", overlay(explanation.photo, heat, **style))
-            grey = np.rint(resize_heat(heat, width, height) * 255).astype(np.uint8)
-            _write(folder / f"{stem}_heat.png", grey)
-            entries.append(_entry(explanation.maps[name], stem))
-        if fused is not None:
-            _write(folder / f"fused_{fusion}.jpg", fused)
-        _write(folder / "contact_sheet.jpg", sheet)
+        for (name, stem), entry in zip(_file_stems(heats).items(), about["maps"], strict=True):
+            files = {"overlay": f"{stem}_overlay.jpg", "heat": f"{stem}_heat.png"}
+            _write(folder / files["overlay"], overlay(photo, heats[name], **style))
+            _write(folder / files["heat"], np.rint(resize_heat(heats[name], width, height) * 255).astype(np.uint8))
+            content["maps"].append(entry | files)
+        for name, picture in pictures.items():
+            _write(folder / name, picture)
         with (folder / "maps.npz").open("wb") as file:
-            np.savez_compressed(file, **{name: m.raw for name, m in explanation.maps.items()})
-        content = {
-            "network": explanation.network,
-            "target": vars(explanation.target),
-            "predictions": [vars(prediction) for prediction in explanation.predictions],
-            "method": explanation.method,
-            "score": explanation.score,
-            "instead_of": explanation.instead_of and vars(explanation.instead_of),
-            "weight": explanation.weight,
-            "against": explanation.against,
-            "smoothing": explanation.smoothing,
-            "photo": {"height": height, "width": width},
-            "display": {**style, "highest": None if highest is None else float(highest)},
-            "maps": entries,
-            "raw": "maps.npz",
-            "contact_sheet": "contact_sheet.jpg",
-            "fused": fusion and f"fused_{fusion}.jpg",
-            "versions": dict(explanation.versions),
-        }
+            np.savez_compressed(file, **raw)
         part = manifest.with_suffix(".part")
         part.write_text(json.dumps(content, indent=2) + "\n")
         part.replace(manifest)
     except OSError as error:
         raise GradcamError(f"The folder {str(folder)!r} cannot be written: {error.strerror or error}.") from error
     return manifest
-
-
-def _entry(heat_map: "HeatMap", stem: str) -> dict:
-    return {
-        "layer": heat_map.layer.name,
-        "kind": heat_map.layer.kind,
-        "shape": heat_map.layer.shape,
-        "stage": heat_map.layer.stage,
-        "peak": heat_map.peak,
-        "is_empty": heat_map.is_empty,
-        "overlay": f"{stem}_overlay.jpg",
-        "heat": f"{stem}_heat.png",
-    }
 
 
 def _file_stems(names: Iterable[str]) -> dict[str, str]:

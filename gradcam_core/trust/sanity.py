@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ..errors import NetworkError
-from ..maps.explanation import explain
+from ..maps.explain import explain
 from ..photos import read_image
 from ..pictures.render import resize_heat
 from ..settings import Progress, check_count
