@@ -26,7 +26,7 @@ import gradcam_core as gc
 from benchmarks.localisation import inside, score
 from gradcam_core.pictures.render import resize_heat
 from gradcam_core.settings import METHODS
-from gradcam_core.trust.faithfulness import average_drop, centre_blob, curves_of_maps, keep_hottest, random_map
+from gradcam_core.trust import average_drop, centre_blob, curves_of_maps, keep_hottest, random_map
 from training.photos import read_classes, read_photos
 
 RUNS = 15  # of each method, to measure its time

@@ -11,7 +11,7 @@ from gradcam_core import Explanation, HeatMap
 
 if TYPE_CHECKING:
     from gradcam_core import Prediction  # these modules import TensorFlow, and the page must stand before that
-    from gradcam_core.trust.faithfulness import Assessment, MapTest
+    from gradcam_core.trust import Assessment, MapTest
 
 
 class Guess(GradioModel):

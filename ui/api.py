@@ -123,7 +123,7 @@ def add(networks: Networks) -> None:
         Returns:
             the curves of deletion and insertion, the numbers and the finding in words, of each map and two baselines
         """
-        from gradcam_core.trust.faithfulness import assess
+        from gradcam_core.trust import assess
 
         if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 64:
             raise gc.SettingError("steps is a whole number from 1 to 64.")

@@ -72,6 +72,8 @@ class Explained:
             missing = set().union(*map(lacking, wanted))
             names = [name for name in chosen if name in missing]
             if METHODS[method].is_one_pass:
+                from gradcam_core.maps.gradients import trace  # TensorFlow, and the page must stand before that
+
                 say("Tracing the layers")  # the first time; from then on it takes no time
                 trace(network, tuple(names), method)
             say("Looking for evidence")

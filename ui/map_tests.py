@@ -1,4 +1,4 @@
-"""What the tests of `gradcam_core.trust.faithfulness` found, as HTML: curves, numbers, and the finding in words."""
+"""What the tests of `gradcam_core.trust` found, as HTML: curves, numbers, and the finding in words."""
 
 import base64
 from html import escape
@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from gradcam_core import Prediction
-    from gradcam_core.trust.faithfulness import Assessment, Hidden, MapTest, SanityCheck
+    from gradcam_core.trust import Assessment, Hidden, MapTest, SanityCheck
 
 WIDTH, HEIGHT = 200, 100  # of a chart, in its own units
 CURVES = {"deletion": "low is good", "insertion": "high is good"}

@@ -268,7 +268,7 @@ class Steps:
     @answering
     def test(self, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
         """Hide and bring back what each map marks -> the findings."""
-        from gradcam_core.trust.faithfulness import assess
+        from gradcam_core.trust import assess
 
         network, explanations = self._shown_maps(shown, progress)
         count = len(explanations)
@@ -284,7 +284,7 @@ class Steps:
     @answering
     def sanity(self, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
         """Make the network's weights random, on a copy -> what is left of each map of the first class."""
-        from gradcam_core.trust.faithfulness import sanity_check
+        from gradcam_core.trust import sanity_check
 
         network, explanations = self._shown_maps(shown, progress)
         first = explanations[0]
@@ -300,7 +300,7 @@ class Steps:
     @answering
     def hide(self, layer: object, percent: object, shown: Shown) -> str:
         """Hide the hottest share of the photo for the first class -> the photo, and what the network says now."""
-        from gradcam_core.trust.faithfulness import hide_hottest
+        from gradcam_core.trust import hide_hottest
 
         if not isinstance(percent, (int, float)):
             raise gc.SettingError("The share to hide is a number from 0 to 100.")

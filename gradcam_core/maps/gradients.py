@@ -82,9 +82,7 @@ def guided_backpropagation(network: Classifier, score: str = "logit") -> Callabl
     return run
 
 
-def trace(
-    network: Classifier, names: tuple[str, ...], method: str | Method = "gradcam", score: str = "logit"
-) -> Trace:
+def trace(network: Classifier, names: tuple[str, ...], method: str | Method = "gradcam", score: str = "logit") -> Trace:
     """The pass that gives the logits and a map of each layer, compiled at first use and kept by the network.
 
     The gradient is taken by the activations only, never by the weights, which is what keeps the backward pass

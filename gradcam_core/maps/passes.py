@@ -102,9 +102,7 @@ def guided_grad_cam(network: Classifier, names: tuple[str, ...], score: str) -> 
     return run
 
 
-def smoothed(
-    run: Run, network: Classifier, layers: Sequence[Layer], smoothing: str, progress: Progress | None
-) -> Run:
+def smoothed(run: Run, network: Classifier, layers: Sequence[Layer], smoothing: str, progress: Progress | None) -> Run:
     """The mean of a method's maps over several views of the photo, each brought back to where it was.
 
     Args:

@@ -8,7 +8,8 @@ from applications import application
 from tiny_networks import SIDE, cam_network, deep_network, noise, seeded
 
 from gradcam_core import NETWORKS, LayerError, load, select, summary, summary_table
-from gradcam_core.maps.explanation import explain
+from gradcam_core.maps import gradients
+from gradcam_core.maps.explain import explain
 from gradcam_core.networks.classifier import Classifier
 
 STAGES = {
@@ -148,8 +149,8 @@ def test_a_head_inside_a_nested_network_is_still_read_before_its_softmax():
     inner = deep_network().model
     network = Classifier("wrapped", keras.Sequential([keras.Input((16, 16, 3)), inner]))
     batch = network.to_input(noise())
-    logits, maps = network.trace((f"{inner.name}/relu3",))(batch, 1)
-    direct, expected = deep_network().trace(("relu3",))(batch, 1)
+    logits, maps = gradients.trace(network, (f"{inner.name}/relu3",))(batch, 1)
+    direct, expected = gradients.trace(deep_network(), ("relu3",))(batch, 1)
     assert network.activation == "softmax"
     assert (logits == direct).all()
     assert (maps[f"{inner.name}/relu3"] == expected["relu3"]).all()

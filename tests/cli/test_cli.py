@@ -15,7 +15,7 @@ from tiny_networks import colour_network, noise
 import gradcam_core as gc
 from gradcam_core import NETWORKS
 from gradcam_core.cli.main import main
-from gradcam_core.trust.faithfulness import assess
+from gradcam_core.trust import assess
 
 
 def in_a_process(*arguments, **environment):

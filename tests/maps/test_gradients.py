@@ -34,7 +34,7 @@ def test_grad_cam_is_cam_before_a_global_average_pool():
     activation = activation_of(network, "relu", batch)
     for target in range(3):
         cam = activation @ kernel[:, target]  # Zhou et al. 2016
-        _, maps = network.trace(("relu",))(batch, target)
+        _, maps = gradients.trace(network, ("relu",))(batch, target)
         np.testing.assert_allclose(maps["relu"] * activation[..., 0].size, cam, atol=1e-5)
 
 
@@ -95,7 +95,7 @@ def test_probability_score_is_the_articles_loop():
     article = np.maximum(np.mean(conv, axis=-1), 0)
     article /= article.max()
 
-    _, maps = network.trace(("relu3",), score="probability")(batch)
+    _, maps = gradients.trace(network, ("relu3",), score="probability")(batch)
     ours = np.maximum(maps["relu3"], 0)
     np.testing.assert_allclose(ours / ours.max(), article, atol=1e-5)
     np.testing.assert_allclose(maps["relu3"] / conv.shape[-1], np.mean(conv, axis=-1), atol=1e-7)
@@ -106,13 +106,13 @@ def test_a_saturated_softmax_empties_the_probability_map_but_not_the_logit_map()
     kernel, bias = network.model.get_layer("head").get_weights()
     network.model.get_layer("head").set_weights([kernel * 1e4, bias])
     batch = network.to_input(noise(12))
-    assert network.trace(("relu",), score="probability")(batch)[1]["relu"].max() == 0
-    assert np.abs(network.trace(("relu",))(batch)[1]["relu"]).max() > 1
+    assert gradients.trace(network, ("relu",), score="probability")(batch)[1]["relu"].max() == 0
+    assert np.abs(gradients.trace(network, ("relu",))(batch)[1]["relu"]).max() > 1
 
 
 def test_a_softmax_head_and_a_logit_head_give_the_same_logits_and_maps():
     batch = deep_network().to_input(noise())
-    heads = [deep_network(activation).trace(LAYERS)(batch, 1) for activation in (None, "softmax")]
+    heads = [gradients.trace(deep_network(activation), LAYERS)(batch, 1) for activation in (None, "softmax")]
     np.testing.assert_allclose(heads[0][0], heads[1][0], atol=1e-6)
     for name in LAYERS:
         np.testing.assert_allclose(heads[0][1][name], heads[1][1][name], atol=1e-7)
@@ -144,7 +144,7 @@ def test_an_activation_in_a_layer_of_its_own_is_passed_by(activation, make, hand
     outputs = make()(logits.output)
     network = Classifier("own", keras.Model(logits.input, hand_on()(outputs) if hand_on else outputs))
     batch = network.to_input(noise(12))
-    found, _ = network.trace(("relu",))(batch)
+    found, _ = gradients.trace(network, ("relu",))(batch)
     assert network.activation == activation
     np.testing.assert_allclose(found, logits(batch).numpy()[0], atol=1e-6)
     np.testing.assert_allclose(network.probabilities(found), network.model(batch).numpy().reshape(-1), atol=1e-6)
@@ -182,8 +182,8 @@ def test_a_planted_blob_is_found_for_its_class_and_not_for_the_other():
     photo[2:5, 6:9] = (255, 0, 0)
     network = colour_network()
     batch = network.to_input(photo)
-    red = network.trace(("conv",))(batch, 0)[1]["conv"]
-    blue = network.trace(("conv",))(batch, 1)[1]["conv"]
+    red = gradients.trace(network, ("conv",))(batch, 0)[1]["conv"]
+    blue = gradients.trace(network, ("conv",))(batch, 1)[1]["conv"]
     inside = np.zeros((12, 12), bool)
     inside[2:5, 6:9] = True
     assert red[inside].min() > 0
@@ -194,7 +194,7 @@ def test_a_planted_blob_is_found_for_its_class_and_not_for_the_other():
 def test_a_flipped_photo_flips_the_map():
     network = colour_network()
     photo = noise(12)
-    trace = network.trace(("conv",))
+    trace = gradients.trace(network, ("conv",))
     for axis in (0, 1):
         flipped = trace(network.to_input(np.flip(photo, axis)), 0)[1]["conv"]
         np.testing.assert_allclose(np.flip(flipped, axis), trace(network.to_input(photo), 0)[1]["conv"], atol=1e-7)
@@ -206,14 +206,14 @@ def test_an_explanation_changes_neither_weights_nor_outputs_nor_the_layers():
     weights = [w.copy() for w in network.model.get_weights()]
     outputs = network.model(batch).numpy()
     nodes = [len(layer._inbound_nodes) for layer in network.model.layers]
-    network.trace(LAYERS, score="probability")(batch)
+    gradients.trace(network, LAYERS, score="probability")(batch)
 
     def fail(activation, gradient):
         raise RuntimeError("a method that fails")
 
     with pytest.raises(RuntimeError, match="a method that fails"):
         gradients.trace(network, LAYERS, fail)
-    threads = [threading.Thread(target=network.trace(LAYERS), args=(batch, i % 4)) for i in range(8)]
+    threads = [threading.Thread(target=gradients.trace(network, LAYERS), args=(batch, i % 4)) for i in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -228,10 +228,10 @@ def test_an_explanation_changes_neither_weights_nor_outputs_nor_the_layers():
 def test_threads_get_the_maps_of_their_own_photo_and_class():
     network = deep_network()
     photos = [network.to_input(noise(seed=seed)) for seed in range(8)]
-    expected = [deep_network().trace(LAYERS)(photo, i % 4)[1] for i, photo in enumerate(photos)]
+    expected = [gradients.trace(deep_network(), LAYERS)(photo, i % 4)[1] for i, photo in enumerate(photos)]
 
     def explain(i: int) -> dict[str, np.ndarray]:
-        return network.trace(LAYERS)(photos[i % 8], i % 4)[1]
+        return gradients.trace(network, LAYERS)(photos[i % 8], i % 4)[1]
 
     with ThreadPoolExecutor(8) as threads:  # what goes wrong where passes overlap goes wrong once in hundreds
         for i, found in enumerate(threads.map(explain, range(1200))):
@@ -241,16 +241,16 @@ def test_threads_get_the_maps_of_their_own_photo_and_class():
 
 def test_a_pass_is_traced_once_for_its_layers_method_and_score():
     network = deep_network()
-    assert network.trace(LAYERS) is network.trace(LAYERS)
-    assert network.trace(LAYERS) is not network.trace(LAYERS, score="probability")
-    assert network.trace(LAYERS) is not network.trace(LAYERS[:2])
+    assert gradients.trace(network, LAYERS) is gradients.trace(network, LAYERS)
+    assert gradients.trace(network, LAYERS) is not gradients.trace(network, LAYERS, score="probability")
+    assert gradients.trace(network, LAYERS) is not gradients.trace(network, LAYERS[:2])
 
 
 def test_one_sigmoid_output_is_two_classes_with_opposite_evidence():
     network = cam_network(activation="sigmoid", classes=1)
     batch = network.to_input(noise(12))
-    logits, no = network.trace(("relu",))(batch, 0)
-    _, yes = network.trace(("relu",))(batch, 1)
+    logits, no = gradients.trace(network, ("relu",))(batch, 0)
+    _, yes = gradients.trace(network, ("relu",))(batch, 1)
     probability = network.model(batch).numpy()[0, 0]
     np.testing.assert_allclose(network.probabilities(logits), [1 - probability, probability], atol=1e-6)
     np.testing.assert_allclose(no["relu"], -yes["relu"], atol=1e-7)
@@ -259,7 +259,7 @@ def test_one_sigmoid_output_is_two_classes_with_opposite_evidence():
 def test_several_sigmoid_outputs_are_judged_each_alone():
     network = cam_network(activation="sigmoid")
     batch = network.to_input(noise(12))
-    logits, _ = network.trace(("relu",), score="probability")(batch, 1)
+    logits, _ = gradients.trace(network, ("relu",), score="probability")(batch, 1)
     np.testing.assert_allclose(network.probabilities(logits), network.model(batch).numpy()[0], atol=1e-6)
 
 
@@ -269,8 +269,8 @@ def test_a_network_in_mixed_precision_is_explained_in_float32():
         network = cam_network(activation="softmax")
     finally:
         keras.config.set_dtype_policy("float32")
-    logits, maps = network.trace(("relu",))(network.to_input(noise(12)), 0)
-    reference, expected = cam_network().trace(("relu",))(network.to_input(noise(12)), 0)
+    logits, maps = gradients.trace(network, ("relu",))(network.to_input(noise(12)), 0)
+    reference, expected = gradients.trace(cam_network(), ("relu",))(network.to_input(noise(12)), 0)
     assert logits.dtype == maps["relu"].dtype == np.float32
     np.testing.assert_allclose(logits, reference, atol=0.01)
     np.testing.assert_allclose(maps["relu"], expected["relu"], atol=0.01)
@@ -281,20 +281,20 @@ def test_values_that_are_not_numbers_are_refused_with_a_sentence():
     kernel, bias = network.model.get_layer("head").get_weights()
     network.model.get_layer("head").set_weights([kernel * np.nan, bias])
     with pytest.raises(NetworkError, match="not numbers"):
-        network.trace(("relu",))(network.to_input(noise(12)))
+        gradients.trace(network, ("relu",))(network.to_input(noise(12)))
 
 
 @pytest.mark.parametrize("wrong", [{"method": "magic"}, {"score": "loss"}])
 def test_unknown_settings_are_named(wrong):
     with pytest.raises(SettingError, match=r"magic.*gradcam|logit.*loss"):
-        cam_network().trace(("relu",), **wrong)
+        gradients.trace(cam_network(), ("relu",), **wrong)
 
 
 @pytest.mark.parametrize("score", ["logit", "probability"])
 def test_several_classes_at_once_are_each_alone(score):
     network = deep_network()
     batch = network.to_input(noise())
-    trace = network.trace(LAYERS, score=score)
+    trace = gradients.trace(network, LAYERS, score=score)
     logits, maps = trace(batch, np.eye(4, dtype=np.float32)[[2, 0, 3]])
     for row, target in enumerate([2, 0, 3]):
         alone_logits, alone = trace(batch, target)
@@ -306,7 +306,7 @@ def test_several_classes_at_once_are_each_alone(score):
 def test_a_sum_of_scores_has_the_sum_of_their_maps():
     network = deep_network()
     batch = network.to_input(noise())
-    trace = network.trace(LAYERS)
+    trace = gradients.trace(network, LAYERS)
     maps = trace(batch, np.float32([[1, -0.5, 0, 0]]))[1]
     first, second = trace(batch, 0)[1], trace(batch, 1)[1]
     for name in LAYERS:

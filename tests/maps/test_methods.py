@@ -7,7 +7,6 @@ import tensorflow as tf
 from tiny_networks import SIDE, cam_network, deep_network, noise, seeded
 
 import gradcam_core as gc
-from gradcam_core.capture.layers import cam_layer
 from gradcam_core.maps import gradients
 from gradcam_core.maps.methods import FUNCTIONS
 from gradcam_core.maps.passes import NOISE, NOISE_SAMPLES
@@ -123,7 +122,7 @@ def test_where_cam_is_defined_the_methods_agree():
 
 def test_hirescam_and_xgradcam_sum_up_to_the_score():
     network = cam_network()
-    logits, _ = network.trace(())(network.to_input(noise()))
+    logits = network.predict_logits(network.to_input(noise()))[0]
     bias = network.model.get_layer("head").get_weights()[1]
     for method in ("hirescam", "xgradcam"):
         raw = gc.explain(network, noise(), 2, "relu", method=method).maps["relu"].raw
@@ -131,7 +130,7 @@ def test_hirescam_and_xgradcam_sum_up_to_the_score():
 
 
 def test_cam_names_the_one_layer_it_can_explain():
-    assert cam_layer(cam_network()) == "relu"
+    assert cam_network().cam_layer == "relu"
     assert list(gc.explain(cam_network(), noise(), method="cam").maps) == ["relu"]
     for layers in ("conv", ["relu", "conv"], None):
         with pytest.raises(gc.LayerError, match="CAM explains one layer of cam, relu"):
@@ -139,7 +138,7 @@ def test_cam_names_the_one_layer_it_can_explain():
 
 
 def test_cam_says_when_the_head_does_not_allow_it():
-    assert cam_layer(deep_network()) is None  # two dense layers
+    assert deep_network().cam_layer is None  # two dense layers
     with pytest.raises(gc.LayerError, match="deep has none"):
         gc.explain(deep_network(), noise(), method="cam")
 
@@ -157,7 +156,7 @@ def test_cam_knows_what_is_averaged_and_what_is_a_head(between, head, layer):
     x = between(keras.layers.Conv2D(3, 3, name="conv")(inputs))
     outputs = keras.layers.Dense(2, activation=head)(keras.layers.GlobalAveragePooling2D()(x))
     network = Classifier("own", keras.Model(inputs, outputs))
-    assert cam_layer(network) == layer
+    assert network.cam_layer == layer
     if layer:
         assert list(gc.explain(network, noise(), layers=[layer], method="cam").maps) == [layer]
     else:
@@ -177,7 +176,7 @@ def test_cam_knows_what_is_averaged_and_what_is_a_head(between, head, layer):
     ],
 )
 def test_cam_knows_the_heads_of_known_networks(name, layer):
-    assert cam_layer(gc.load(name, weights="imagenet" if name == "bundled" else None)) == layer
+    assert gc.load(name, weights="imagenet" if name == "bundled" else None).cam_layer == layer
 
 
 # --- Score-CAM ---
@@ -193,14 +192,14 @@ def test_score_cam_is_its_algorithm():
     found = gc.explain(network, photo, 1, ["relu2", "relu3"], method="scorecam")
     for name, heat_map in found.maps.items():
         activation = activation_of(name)
-        baseline = network.trace(())(np.zeros_like(batch))[0][1]
+        baseline = network.predict_logits(np.zeros_like(batch))[0][1]
         gains, channels = [], []
         for k in range(activation.shape[-1]):
             channel = activation[..., k]
             if channel.max() > channel.min():
                 mask = resize_heat((channel - channel.min()) / np.ptp(channel), 16, 16)
                 mask = (mask - mask.min()) / np.ptp(mask)  # enlarged first, then from 0 to 1
-                gains.append(network.trace(())(batch * mask[..., None])[0][1] - baseline)
+                gains.append(network.predict_logits(batch * mask[..., None])[0][1] - baseline)
                 channels.append(channel)
         weights = np.exp(gains) / np.exp(gains).sum()
         np.testing.assert_allclose(heat_map.raw, np.tensordot(weights, channels, 1), rtol=1e-4, atol=1e-6)
@@ -390,7 +389,7 @@ def test_views_are_brought_back_exactly(smoothing):
 def test_noise_is_the_mean_of_its_samples_and_always_the_same():
     network, photo = deep_network(), noise()
     batch, rng = network.to_input(photo), np.random.default_rng(0)
-    run = network.trace(("relu2",))
+    run = gradients.trace(network, ("relu2",))
     sigma = NOISE * np.ptp(batch)
     maps = [
         run(batch + sigma * rng.standard_normal((1, 16, 16, 3), np.float32), 1)[1]["relu2"]

@@ -22,7 +22,7 @@ from conftest import serve
 from PIL import Image
 
 import gradcam_core as gc
-from gradcam_core.trust.faithfulness import assess
+from gradcam_core.trust import assess
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = {"_type": "gradio.FileData"}

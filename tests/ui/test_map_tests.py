@@ -1,4 +1,4 @@
-"""The panel "Can this be believed?": what it says is what `gradcam_core.trust.faithfulness` finds."""
+"""The panel "Can this be believed?": what it says is what `gradcam_core.trust` finds."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from tiny_networks import cam_network, noise
 
 import gradcam_core as gc
-from gradcam_core.trust.faithfulness import assess, hide_hottest
+from gradcam_core.trust import assess, hide_hottest
 from ui.map_tests import assessment_html, hidden_html
 
 
