@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradcam_core import GradcamError
-from gradcam_core.networks import zoo
+from gradcam_core.networks import loading, zoo
 from gradcam_core.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def arguments() -> argparse.Namespace:
         "--memory",
         metavar="MB",
         type=float,
-        default=os.environ.get("GRADCAM_MEMORY") or zoo.MEMORY,
+        default=os.environ.get("GRADCAM_MEMORY") or loading.MEMORY,
         help=f"megabytes of weights that stay loaded, so that a network that was used need not be loaded again; the "
-        f"least recently used go first; {zoo.MEMORY} where none is given (GRADCAM_MEMORY)",
+        f"least recently used go first; {loading.MEMORY} where none is given (GRADCAM_MEMORY)",
     )
     parser.add_argument(
         "--keep",
@@ -84,7 +84,7 @@ def main() -> int:
     _share_memory()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     try:
-        zoo.keep_in_memory(asked.memory)
+        loading.keep_in_memory(asked.memory)
         if asked.mcp:
             _require_mcp()
         started = _own_network(asked.network, asked.labels)
@@ -118,7 +118,7 @@ def main() -> int:
         )
         return 1
     print(f"{page.NAME} is at {address} (Ctrl+C ends it).", flush=True)
-    print(f"Networks that were used stay loaded up to {zoo.MEMORY:.0f} MB of weights (--memory).", flush=True)
+    print(f"Networks that were used stay loaded up to {loading.MEMORY:.0f} MB of weights (--memory).", flush=True)
     threading.Thread(target=_warm_up, args=(networks,), daemon=True).start()
     blocks.block_thread()
     return 0
@@ -144,7 +144,7 @@ def _own_network(name: str, labels: Path | None) -> "Classifier | None":
     """The network of a .keras file; None for a name of the zoo, which is loaded once the page stands."""
     if Path(name).suffix.lower() in (".keras", ".h5", ".hdf5"):
         import_tensorflow()
-        return zoo.load(name, labels=labels)
+        return loading.load(name, labels=labels)
     zoo.find(name)
     if labels is not None:
         raise GradcamError("--labels goes with a .keras file; the networks of the zoo have their own class names.")

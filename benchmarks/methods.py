@@ -5,7 +5,7 @@
 
 FOLDER holds val.npz and classes.json, as training/README.md describes them: the true class is explained, and the first
 two columns are those of benchmarks/localisation.py. Of plain photos the most probable class is explained, and there are
-no boxes. Deletion, insertion and average drop (`trust.faithfulness`) are means over the first --tested photos,
+no boxes. Deletion, insertion and average drop (`gradcam_core.trust`) are means over the first --tested photos,
 beside a random map and a blob in the centre; Score-CAM, which takes hundreds of passes, sees no others. The time is
 that of `explain` for all stages, in times of Grad-CAM's.
 """

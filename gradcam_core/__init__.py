@@ -20,7 +20,8 @@ from .errors import (
 )
 from .maps.explain import explain, explain_classes
 from .maps.explanation import Explanation, HeatMap
-from .networks.zoo import NETWORKS, load
+from .networks.loading import load
+from .networks.zoo import NETWORKS
 from .photos import read_image
 from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
 from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import gradio as gr
 
 import gradcam_core as gc
-from gradcam_core.networks import zoo
+from gradcam_core.networks import loading, zoo
 from gradcam_core.settings import METHODS
 
 PRESETS = {"stages": "One per stage", "last": "Last", "all": "All", "choose": "Choose"}
@@ -47,7 +47,7 @@ class Networks:
             elif progress is not None:
                 progress(0, desc=f"Loading {entry.name}")
 
-        return zoo.load(entry.name, progress=report)
+        return loading.load(entry.name, progress=report)
 
     def choices(self) -> list[tuple[str, str]]:
         """(what is shown, name) of each network, the one of the start first."""

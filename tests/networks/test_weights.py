@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from gradcam_core.errors import WeightsError
-from gradcam_core.networks import weights, zoo
+from gradcam_core.networks import loading, weights, zoo
 from gradcam_core.networks.weights import WeightsFile, fetch
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -133,7 +133,7 @@ def read(path):
 
 def made(name, folder):
     """A network with random weights as Keras builds it for its own weights, and its file of weights."""
-    model = zoo.build(zoo.NETWORKS[name])
+    model = loading.build(zoo.NETWORKS[name])
     rng = np.random.default_rng(1)
     for variable in model.weights:  # batch normalisation is no identity
         if variable.name in ("gamma", "moving_variance", "variance"):
@@ -168,7 +168,7 @@ def test_weights_are_fetched_once_and_are_the_makers(server, home, mobilenet, ph
     server.answer = whole(content)
     seen = []
     assert not zoo.weights_here("MobileNet")
-    network = zoo.load("MobileNet", progress=lambda *step: seen.append(step))
+    network = loading.load("MobileNet", progress=lambda *step: seen.append(step))
     assert server.requests == ["/tensorflow/keras-applications/mobilenet/mobilenet_1_0_224_tf.h5"]
     assert zoo.weights_here("mobilenet")
     assert [path.name for path in home.iterdir()] == ["mobilenet_1_0_224_tf.h5"]
@@ -178,7 +178,7 @@ def test_weights_are_fetched_once_and_are_the_makers(server, home, mobilenet, ph
     photo = network.to_input(photo)
     assert np.array_equal(network.model(photo), model(photo))
 
-    assert zoo.load("mobilenet") is network
+    assert loading.load("mobilenet") is network
     assert len(server.requests) == 1
 
 
@@ -188,7 +188,7 @@ def test_two_threads_fetch_and_load_once(server, home, mobilenet):
 
     def load(_):
         at_once.wait()
-        return zoo.load("MobileNet")
+        return loading.load("MobileNet")
 
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(load, range(2))
@@ -202,14 +202,14 @@ def test_a_damaged_file_here_is_replaced_by_a_good_one(server, home, mobilenet):
     path = home / "mobilenet_1_0_224_tf.h5"
     path.write_bytes(content[: len(content) // 3])
     server.answer = whole(content)
-    assert zoo.load("MobileNet").name == "MobileNet"
+    assert loading.load("MobileNet").name == "MobileNet"
     assert path.read_bytes() == content
 
 
 def test_weights_of_another_network_do_not_fit(server, home, content):
     server.answer = whole(content)
     with pytest.raises(WeightsError, match=r"MobileNet \(17 MB\) .* 0\.8 MB that arrived are damaged"):
-        zoo.load("MobileNet")
+        loading.load("MobileNet")
     assert list(home.iterdir()) == []
     assert len(server.requests) == 1
 
@@ -227,7 +227,7 @@ def test_efficientnet_gives_what_keras_gives_from_the_same_file(server, home, tm
     entry = replace(entry, weights=replace(entry.weights, digest=hashlib.md5(content).hexdigest()))
     monkeypatch.setattr(zoo, "NETWORKS", {"EfficientNetB0": entry})
     server.answer = whole(content)
-    network = zoo.load("EfficientNetB0")
+    network = loading.load("EfficientNetB0")
     assert server.requests == ["/keras-applications/efficientnetb0.h5"]
     photo = network.to_input(photo)
     expected = reference(photo).numpy()
@@ -402,6 +402,6 @@ def test_real_weights_name_the_school_bus(monkeypatch):
     from gradcam_core import read_image
 
     monkeypatch.setenv("KERAS_HOME", str(SHARED / "keras"))
-    network = zoo.load("MobileNetV2")
+    network = loading.load("MobileNetV2")
     photo = read_image(SHARED / "photos" / "n04146614_school_bus.jpg")
     assert network.predict(photo)[0].name == "school bus"

@@ -12,7 +12,7 @@ import pytest
 from applications import application
 
 from gradcam_core.errors import NetworkError, SettingError
-from gradcam_core.networks import zoo
+from gradcam_core.networks import loading, zoo
 from gradcam_core.networks.classifier import Classifier
 
 APPLICATIONS = [name for name in zoo.NETWORKS if name != "bundled"]
@@ -76,7 +76,7 @@ def test_the_list_agrees_with_keras(name, monkeypatch):
     assert keras_own.model.input_shape[1] in (entry.input_side, None)  # MobileNetV3 takes any size
     assert keras_own.model.output_shape == (None, 1000)
     assert entry.weights_file == entry.weights.name
-    assert zoo._preprocessing(name) is getattr(keras.applications, entry.module).preprocess_input
+    assert loading._preprocessing(name) is getattr(keras.applications, entry.module).preprocess_input
 
 
 def test_megabytes_are_four_bytes_a_parameter():
@@ -86,7 +86,7 @@ def test_megabytes_are_four_bytes_a_parameter():
 
 def test_layer_names_do_not_depend_on_what_was_built_before():
     entry = zoo.NETWORKS["Xception"]
-    names = [[layer.name for layer in zoo.build(entry).layers] for _ in range(2)]
+    names = [[layer.name for layer in loading.build(entry).layers] for _ in range(2)]
     assert names[0] == names[1]
     assert "add_11" in names[0]
     assert "conv2d" in names[0]
@@ -99,11 +99,11 @@ def test_names_are_found_in_any_case():
 
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(NetworkError, match=r"'ResNet5'.* ResNet50"):
-        zoo.load("ResNet5")
+        loading.load("ResNet5")
     with pytest.raises(NetworkError, match="no network 'zzzzzz'"):
-        zoo.load("zzzzzz")
+        loading.load("zzzzzz")
     with pytest.raises(NetworkError, match="no network ''"):
-        zoo.load("")
+        loading.load("")
 
 
 def test_imagenet_names_are_complete_and_in_order():
@@ -117,7 +117,7 @@ def test_imagenet_names_are_complete_and_in_order():
 
 
 def test_bundled_is_what_its_description_says(photo):
-    network = zoo.load("bundled")
+    network = loading.load("bundled")
     entry = zoo.NETWORKS["bundled"]
     assert network.input_size == (entry.input_side, entry.input_side)
     assert network.parameters == entry.parameters
@@ -130,12 +130,12 @@ def test_bundled_is_what_its_description_says(photo):
 
 def test_random_weights_need_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "none"))
-    network = zoo.load("mobilenetv3small", weights=None)
+    network = loading.load("mobilenetv3small", weights=None)
     assert network.name == "MobileNetV3Small"
     assert network.input_size == (224, 224)
     assert network.resolve_target("n04146614") == 779
     assert network.parameters == zoo.NETWORKS["MobileNetV3Small"].parameters
-    assert network is zoo.load("MobileNetV3Small", weights=None)
+    assert network is loading.load("MobileNetV3Small", weights=None)
     assert not (tmp_path / "none").exists()
 
 
@@ -151,11 +151,11 @@ def test_random_weights_need_no_file(tmp_path, monkeypatch):
 )
 def test_arguments_that_do_not_go_with_a_network_are_refused(name, arguments):
     with pytest.raises(SettingError):
-        zoo.load(name, **arguments)
+        loading.load(name, **arguments)
 
 
 def test_a_keras_file_gives_the_models_own_scores(model_file, photo):
-    network = zoo.load(model_file, labels=["cat", ("n02084071", "dog"), "bird"])
+    network = loading.load(model_file, labels=["cat", ("n02084071", "dog"), "bird"])
     assert network.name == "mine"
     assert [label.name for label in network.labels] == ["cat", "dog", "bird"]
     assert network.labels[1].wordnet_id == "n02084071"
@@ -176,7 +176,7 @@ def test_a_keras_file_gives_the_models_own_scores(model_file, photo):
 def test_class_names_come_from_a_file(model_file, tmp_path, name, content):
     path = tmp_path / name
     path.write_text(content, encoding="utf-8-sig")
-    labels = zoo.load(str(model_file), labels=path).labels
+    labels = loading.load(str(model_file), labels=path).labels
     assert [(label.wordnet_id, label.name) for label in labels] == [
         (None, "cat"),
         ("n02084071", "dog"),
@@ -200,33 +200,33 @@ def test_class_names_that_do_not_fit_are_refused(model_file, tmp_path, name, con
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(NetworkError, match=sentence):
-        zoo.load(model_file, labels=path)
+        loading.load(model_file, labels=path)
 
 
 def test_preprocessing_is_a_function_or_a_networks_name(model_file, photo):
-    plain = zoo.load(model_file).to_input(photo)
-    halved = zoo.load(model_file, preprocess=np.sqrt).to_input(photo)
+    plain = loading.load(model_file).to_input(photo)
+    halved = loading.load(model_file, preprocess=np.sqrt).to_input(photo)
     assert np.allclose(halved, np.sqrt(plain))
-    vgg = zoo.load(model_file, preprocess="vgg16").to_input(photo)
+    vgg = loading.load(model_file, preprocess="vgg16").to_input(photo)
     assert np.allclose(vgg, plain[..., ::-1] - [103.939, 116.779, 123.68], atol=1e-4)
     with pytest.raises(NetworkError, match="VGG16"):
-        zoo.load(model_file, preprocess="VGG61")
+        loading.load(model_file, preprocess="VGG61")
 
 
 def test_a_changed_file_is_loaded_anew(model_file, loads):
-    first = zoo.load(model_file, labels=["a", "b", "c"], progress=loads)
-    assert zoo.load(model_file, labels=["a", "b", "c"], progress=loads) is first
-    assert zoo.load(model_file, labels=["a", "b", "x"], progress=loads) is not first
+    first = loading.load(model_file, labels=["a", "b", "c"], progress=loads)
+    assert loading.load(model_file, labels=["a", "b", "c"], progress=loads) is first
+    assert loading.load(model_file, labels=["a", "b", "x"], progress=loads) is not first
     small_model(classes=2).save(model_file)
-    assert len(zoo.load(model_file, progress=loads).labels) == 2
+    assert len(loading.load(model_file, progress=loads).labels) == 2
     assert len(loads) == 3
 
 
 def test_input_size_can_be_chosen_for_a_model_that_takes_any(tmp_path):
     path = tmp_path / "any.keras"
     small_model(side=None).save(path)
-    assert zoo.load(path).input_size == (224, 224)
-    assert zoo.load(path, input_size=(48, 32)).input_size == (48, 32)
+    assert loading.load(path).input_size == (224, 224)
+    assert loading.load(path, input_size=(48, 32)).input_size == (48, 32)
 
 
 def lambda_file(folder):
@@ -315,10 +315,10 @@ def no_image_classifier_file(folder):
 def test_a_file_that_cannot_be_explained_gets_its_sentence(tmp_path, make, sentence):
     path = make(tmp_path)
     with pytest.raises(NetworkError, match=sentence) as caught:
-        zoo.load(path)
+        loading.load(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(NetworkError, match=sentence):  # a failure is not kept
-        zoo.load(path)
+        loading.load(path)
 
 
 def test_a_registered_class_is_found(tmp_path):
@@ -329,7 +329,7 @@ def test_a_registered_class_is_found(tmp_path):
             return inputs * 2
 
     with keras.saving.custom_object_scope({"Doubled": Doubled}):
-        assert len(zoo.load(path).labels) == 3
+        assert len(loading.load(path).labels) == 3
 
 
 def test_two_threads_load_once(model_file, loads):
@@ -337,7 +337,7 @@ def test_two_threads_load_once(model_file, loads):
 
     def load(_):
         at_once.wait()
-        return zoo.load(model_file, progress=loads)
+        return loading.load(model_file, progress=loads)
 
     with ThreadPoolExecutor(4) as threads:
         networks = list(threads.map(load, range(4)))
@@ -350,23 +350,23 @@ def test_what_progress_raises_ends_the_loading_and_is_not_kept(model_file):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        zoo.load(model_file, progress=cancel)
-    assert isinstance(zoo.load(model_file), Classifier)
+        loading.load(model_file, progress=cancel)
+    assert isinstance(loading.load(model_file), Classifier)
 
 
 def test_only_the_last_networks_stay_when_nobody_holds_them(tmp_path, monkeypatch, loads):
     paths = [tmp_path / name for name in ("one.keras", "two.keras", "three.keras")]
     for path in paths:
         small_model().save(path)
-    monkeypatch.setattr(zoo, "_recent", type(zoo._recent)())
-    monkeypatch.setattr(zoo, "MEMORY", 8e-6 * small_model().count_params())
-    held = zoo.load(paths[0])
+    monkeypatch.setattr(loading, "_recent", type(loading._recent)())
+    monkeypatch.setattr(loading, "MEMORY", 8e-6 * small_model().count_params())
+    held = loading.load(paths[0])
     for path in paths[1:]:
-        zoo.load(path)
-    assert [network.name for network in zoo._recent.values()] == ["two", "three"]
-    assert zoo.load(paths[0], progress=loads) is held  # still in use, so still the same
+        loading.load(path)
+    assert [network.name for network in loading._recent.values()] == ["two", "three"]
+    assert loading.load(paths[0], progress=loads) is held  # still in use, so still the same
     assert loads == []
-    zoo.keep_in_memory(0)
-    assert [network.name for network in zoo._recent.values()] == ["one"]  # the last one stays in any case
+    loading.keep_in_memory(0)
+    assert [network.name for network in loading._recent.values()] == ["one"]  # the last one stays in any case
     with pytest.raises(SettingError, match="a number of megabytes, 0 or more, not -1"):
-        zoo.keep_in_memory(-1)
+        loading.keep_in_memory(-1)

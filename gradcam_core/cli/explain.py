@@ -1,0 +1,70 @@
+"""``gradcam explain``: write heat maps of photos."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .. import COLORMAPS
+from ..settings import FUSIONS
+from .options import each, explained, load_network, of_maps, of_network, percent
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "explain",
+        parents=[of_network(), of_maps()],
+        help="write heat maps of photos",
+        description="Write heat maps of photos, by layer.",
+    )
+    command.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF")
+    group = command.add_argument_group("pictures")
+    group.add_argument(
+        "--opacity", type=float, default=0.4, metavar="0..1", help="of the heat map (default: %(default)s)"
+    )
+    group.add_argument("--colormap", choices=COLORMAPS, default="jet", help="(default: %(default)s)")
+    group.add_argument(
+        "--additive", action="store_true", help="add the colours to the photo, as many articles do, instead of blending"
+    )
+    group.add_argument("--fuse", choices=FUSIONS, help="also write one picture of all layers in one map")
+    group.add_argument(
+        "--out",
+        type=Path,
+        default=Path("gradcam-out"),
+        metavar="DIR",
+        help="each photo gets a folder of its own in it (default: %(default)s)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write heat maps of photos; returns the exit code."""
+    network = load_network(options)
+    folders = _folders(options.photos, options.out)
+
+    def one(photo: str) -> None:
+        result = explained(options, network, photo)
+        mode = "add" if options.additive else "alpha"
+        folder = folders[photo]
+        result.save(folder, opacity=options.opacity, colormap=options.colormap, mode=mode, fusion=options.fuse)
+        empty = [name for name, heat_map in result.maps.items() if heat_map.is_empty]
+        tqdm.write(f"{photo}: {percent(result.target)} -> {folder}")
+        if empty:
+            tqdm.write(f"  no evidence for {result.target.name} in {', '.join(empty)}")
+
+    return each(options.photos, one, "explained")
+
+
+def _folders(photos: Sequence[str], out: Path) -> dict[str, Path]:
+    """A folder of its own for each photo, by its file name; equal names from different folders are numbered."""
+    folders: dict[str, Path] = {}
+    for photo in dict.fromkeys(photos):
+        stem, number = Path(photo).stem or "photo", 1
+        folder = out / stem
+        while folder in folders.values():
+            number += 1
+            folder = out / f"{stem}-{number}"
+        folders[photo] = folder
+    return folders

@@ -1,0 +1,31 @@
+"""``gradcam layers``: list what can be explained in a network."""
+
+import argparse
+
+from ..networks.zoo import find
+from .options import add_file_options, load_network
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "layers", help="list what can be explained in a network", description="List the layers that can be explained."
+    )
+    command.add_argument(
+        "network", metavar="NETWORK", help="a name that `networks` lists, or the path of a .keras file"
+    )
+    add_file_options(command)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """List what can be explained in a network; returns the exit code."""
+    # The layers are the same whatever the weights, so nothing needs to be downloaded to list them.
+    has_own = options.network.endswith(".keras") or find(options.network).weights is None
+    network = load_network(options, weights="imagenet" if has_own else None)
+    from ..maps.selection import summary_table  # needs TensorFlow, which is loaded by now
+
+    height, width = network.input_size
+    print(f"{network.name}: input {height} x {width} pixels, {network.parameters:,} parameters\n")
+    print(summary_table(network))
+    return 0

@@ -1,0 +1,154 @@
+"""Arguments that several commands share, and what they all do with them."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from .. import PhotoError, explain, load
+from ..quiet import import_tensorflow
+from ..settings import METHODS, SCORES, SMOOTHINGS
+
+if TYPE_CHECKING:
+    from ..maps.explanation import Explanation
+    from ..networks.classifier import Classifier, Prediction
+
+PROGRAM = "gradcam"
+
+
+def of_network() -> argparse.ArgumentParser:
+    """The arguments that say which network is asked."""
+    network = argparse.ArgumentParser(add_help=False)
+    group = network.add_argument_group("network")
+    group.add_argument(
+        "--network",
+        default="bundled",
+        metavar="NAME",
+        help="a name that `networks` lists, or the path of a .keras file (default: %(default)s: needs no download)",
+    )
+    add_file_options(group)
+    return network
+
+
+def of_maps() -> argparse.ArgumentParser:
+    """The arguments that say what is explained, and how."""
+    maps = argparse.ArgumentParser(add_help=False)
+    group = maps.add_argument_group("what is explained")
+    group.add_argument(
+        "--class",
+        dest="target",
+        metavar="CLASS",
+        help="a name, an index or a WordNet id (default: the most probable class of each photo)",
+    )
+    group.add_argument(
+        "--layers",
+        default="stages",
+        metavar="LAYERS",
+        help="stages (one per resolution stage), all, last, or names with commas between (default: %(default)s)",
+    )
+    group.add_argument(
+        "--instead-of", metavar="CLASS", help="why the class and not this one? The difference of both is explained"
+    )
+    group.add_argument(
+        "--weight", type=float, default=1.0, metavar="0..1000", help="of the score of this one (default: %(default)s)"
+    )
+    group.add_argument("--against", action="store_true", help="show what speaks against it")
+    group.add_argument(
+        "--method",
+        choices=METHODS,
+        default="gradcam",
+        metavar="METHOD",
+        help=f"{', '.join(METHODS)} (default: %(default)s)",
+    )
+    group.add_argument(
+        "--smoothing",
+        choices=SMOOTHINGS,
+        default="none",
+        help="the mean over the photo and its mirror image, also moved a little, or with noise (default: %(default)s)",
+    )
+    group.add_argument(
+        "--score",
+        choices=SCORES,
+        default="logit",
+        help="what is differentiated; probability is the arithmetic of many articles (default: %(default)s)",
+    )
+    return maps
+
+
+def add_file_options(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--labels", metavar="FILE", help="class names of a .keras file: a text file with one a line, or JSON"
+    )
+    group.add_argument(
+        "--preprocess",
+        metavar="NAME",
+        help="prepare photos for a .keras file as this network of the list does (default: RGB from 0 to 255 as it is)",
+    )
+
+
+def load_network(options: argparse.Namespace, **more: object) -> "Classifier":
+    bar: tqdm | None = None
+    import_tensorflow()  # an error is one line here; TensorFlow's notices are not
+
+    def progress(stage: str, done: float, total: float) -> None:
+        nonlocal bar
+        if stage == "download":
+            bar = bar or tqdm(
+                desc=f"Weights of {options.network}", unit="B", unit_scale=True, leave=False, file=sys.stderr
+            )
+            bar.total = total
+            bar.update(done - bar.n)
+
+    try:
+        return load(options.network, labels=options.labels, preprocess=options.preprocess, progress=progress, **more)
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def explained(options: argparse.Namespace, network: "Classifier", photo: str) -> "Explanation":
+    with tqdm(desc=METHODS[options.method].title, leave=False, file=sys.stderr, disable=None, delay=1) as bar:
+        return explain(
+            network,
+            photo,
+            options.target,
+            options.layers.split(",") if "," in options.layers else options.layers,
+            progress=lambda done, total: advance(bar, done, total),
+            **settings_of(options),
+        )
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, object]:
+    return {
+        name: getattr(options, name) for name in ("method", "score", "instead_of", "weight", "against", "smoothing")
+    }
+
+
+def each(photos: Sequence[str], one: Callable[[str], None], done: str) -> int:
+    """Run ``one`` for each photo; a bad one is reported and the rest go on."""
+    failed = 0
+    for photo in tqdm(photos, unit="photo", disable=None if len(photos) > 1 else True, leave=False, file=sys.stderr):
+        try:
+            one(photo)
+        except PhotoError as error:
+            failed += 1
+            complain(f"{photo}: {error}")
+    if len(photos) > 1:
+        print(f"{len(photos) - failed} of {len(photos)} photos {done}, {failed} failed.")
+    return 1 if failed else 0
+
+
+def advance(bar: tqdm, done: int, total: int) -> None:
+    bar.total = total
+    bar.update(done - bar.n)
+
+
+def percent(prediction: "Prediction") -> str:
+    probability = prediction.probability
+    return f"{prediction.name} {'<0.1%' if probability < 0.001 else format(probability, '.1%')}"
+
+
+def complain(sentence: str) -> None:
+    tqdm.write(f"{PROGRAM}: {sentence}", file=sys.stderr)
