@@ -1,83 +1,117 @@
-"""Does the heat lie on the object? Every stage of a network, measured on photos with boxes around their objects.
+"""Does the heat lie on the object? Every stage of a network, measured on real photos with boxes around their objects.
 
-    python -m benchmarks.localisation FOLDER                # the built-in network
-    python -m benchmarks.localisation FOLDER MobileNetV2 --photos 500
+    python -m benchmarks.localisation FOLDER                # the default network
+    python -m benchmarks.localisation FOLDER VGG16 --methods gradcam hirescam
 
-FOLDER holds val.npz (jpeg, offset, label, box) and classes.json, as training/README.md describes them. Each map
-explains the true class. Pointing game (Zhang et al. 2016, section 4.1, without its 15 pixels of tolerance): the share
-of photos whose highest point lies in the box; an empty map misses. Heat in the box: its mean share of the positive
-evidence. Two baselines on the same photos: the photo's centre, and a random point; even heat has as large a share in
-the box as the box has of the photo, which is the random point's second figure.
+FOLDER holds photos/ and boxes.json, a list of {photo, objects}. An object has `imagenet` (the indices of the ImageNet
+classes that stand for it), `boxes` (x0, y0, x1, y1 as shares of the photo's width and height) and `area` (the share of
+the photo that they cover together). A photo and an object are a pair that counts where one of the object's classes is
+among the network's five most probable ones, and its boxes cover less than half the photo; the most probable of its
+classes is explained.
+
+Pointing game (Zhang et al. 2016, section 4.1, without its 15 pixels of tolerance): the share of pairs in which the
+centre of the hottest cell lies in a box; an empty map misses. Heat in the boxes: their mean share of the positive
+evidence. Two baselines on the same pairs: the photo's centre, and a random point, whose figure is the mean area.
 """
 
 import argparse
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
 import gradcam_core as gc
-from gradcam_core.networks.zoo import weights_here
 from gradcam_core.pictures.render import resize_heat
-from training.photos import Photos, read_classes, read_photos
+from gradcam_core.settings import METHODS
+from gradcam_core.networks.zoo import weights_here
+
+LARGEST_AREA = 0.5  # of the boxes: beyond it, hitting them says little
 
 
-def inside(box: np.ndarray, height: int, width: int) -> np.ndarray:
-    """bool (height, width): the pixels of a box x0, y0, x1, y1, whose last row and column belong to it."""
-    mask = np.zeros((height, width), bool)
-    x0, y0, x1, y1 = box
-    mask[y0 : y1 + 1, x0 : x1 + 1] = True
-    return mask
+class Pair(NamedTuple):
+    """A photo, uint8 (h, w, 3), one thing in it by its most probable class, and the boxes around it, float (n, 4)."""
+
+    photo: np.ndarray
+    target: int
+    boxes: np.ndarray
 
 
-def score(heat: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-    """(1 if the highest point of the map lies in the mask, the share of its heat in there); 0, 0 for an empty map."""
-    total = heat.sum()
-    if total == 0:
+def pairs(folder: Path, network: gc.Classifier) -> Iterator[Pair]:
+    """What counts for this network, in the order of the file."""
+    for entry in json.loads((folder / "boxes.json").read_text(encoding="utf-8")):
+        photo = gc.read_image(folder / "photos" / entry["photo"])
+        guessed = [guess.index for guess in network.predict(photo, 5)]
+        for thing in entry["objects"]:
+            named = [index for index in guessed if index in thing["imagenet"]]
+            if named and thing["area"] < LARGEST_AREA:
+                yield Pair(photo, named[0], np.array(thing["boxes"]))
+
+
+def hits(x: np.ndarray, y: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """bool, of the shape of x and y: whether these points, as shares of the width and the height, lie in a box."""
+    x, y = np.expand_dims(x, -1), np.expand_dims(y, -1)
+    left, top, right, bottom = boxes.T
+    return ((left <= x) & (x < right) & (top <= y) & (y < bottom)).any(axis=-1)
+
+
+def inside(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """bool (height, width): the pixels whose centre lies in a box."""
+    y, x = np.mgrid[0:height, 0:width]
+    return hits((x + 0.5) / width, (y + 0.5) / height, boxes)
+
+
+def score(heat: np.ndarray, pair: Pair) -> tuple[float, float]:
+    """(1 if the centre of the hottest cell lies in a box, the heat's share in the boxes); 0, 0 for an empty map."""
+    if not heat.any():
         return 0.0, 0.0
-    return float(mask.flat[heat.argmax()]), float(heat[mask].sum() / total)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    hit = hits((column + 0.5) / heat.shape[1], (row + 0.5) / heat.shape[0], pair.boxes)
+    height, width = pair.photo.shape[:2]
+    stretched = resize_heat(heat, width, height)
+    return float(hit), float(stretched[inside(pair.boxes, height, width)].sum() / stretched.sum())
 
 
-def measure(
-    network: gc.Classifier, photos: Photos, classes: list[int], layers: str, method: str
-) -> dict[str, np.ndarray]:
-    """name -> means of (pointing game, heat in the box); ``classes`` gives the network's index for each label."""
-    height, width = photos.pixels.shape[1:3]
-    scores: dict[str, list[tuple[float, float]]] = {"the photo's centre": [], "a random point": []}
-    point = np.random.default_rng(0)
-    for pixels, label, box in zip(photos.pixels, photos.labels, photos.boxes, strict=True):
-        mask = inside(box, height, width)
-        centre = float(mask[height // 2, width // 2])
-        scores["the photo's centre"].append((centre, centre))
-        scores["a random point"].append((float(mask[point.integers(height), point.integers(width)]), mask.mean()))
-        for name, found in gc.explain(network, pixels, classes[label], layers=layers, method=method).maps.items():
-            scores.setdefault(name, []).append(score(resize_heat(found.heat, width, height), mask))
-    return {name: np.mean(values, axis=0) for name, values in scores.items()}
+def baselines(pair: Pair) -> dict[str, float]:
+    """The pointing game of the photo's centre, and of a point that may lie anywhere."""
+    return {
+        "the photo's centre": float(hits(np.float64(0.5), np.float64(0.5), pair.boxes)),
+        "a random point, even heat": float(inside(pair.boxes, *pair.photo.shape[:2]).mean()),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("networks", nargs="*", default=["bundled"], metavar="NETWORK")
+    parser.add_argument("networks", nargs="*", default=[next(iter(gc.NETWORKS))], metavar="NETWORK")
     parser.add_argument("--layers", default="stages", help="stages (the default), all, last, or a layer's name")
-    parser.add_argument("--method", default="gradcam")
-    parser.add_argument("--photos", type=int, help="so many of them, drawn at random; all without it")
+    parser.add_argument("--methods", nargs="+", default=["gradcam", "layercam"], choices=list(METHODS))
     options = parser.parse_args()
-    photos = read_photos(options.folder / "val.npz")
-    wordnet_ids = [wordnet_id for wordnet_id, _ in read_classes(options.folder / "classes.json")]
-    if options.photos:
-        chosen = np.random.default_rng(0).permutation(len(photos.labels))[: options.photos]
-        photos = Photos(photos.pixels[chosen], photos.labels[chosen], photos.boxes[chosen])
     for name in options.networks:
-        network = gc.load(name, weights="imagenet" if name == "bundled" or weights_here(name) else None)
-        index = {label.wordnet_id: label.index for label in network.labels}
-        classes = [index[wordnet_id] for wordnet_id in wordnet_ids]
-        print(f"\n{network.name}, {options.method}, {len(photos.labels)} photos\n")
-        print("| | peak in the box | heat in the box |\n| --- | ---: | ---: |")
-        for what, (pointing, share) in measure(network, photos, classes, options.layers, options.method).items():
-            print(f"| {what} | {pointing:.1%} | {share:.1%} |")
+        network = gc.load(name, weights="imagenet" if weights_here(name) else None)
+        found = list(pairs(options.folder, network))
+        scores = {
+            method: [
+                {name: score(of.heat, pair) for name, of in maps.items()}
+                for pair in found
+                for maps in [gc.explain(network, pair.photo, pair.target, options.layers, method=method).maps]
+            ]
+            for method in options.methods
+        }
+        titles = [METHODS[method].title for method in options.methods]
+        print(f"\n{network.name}, {len(found)} pairs\n")
+        print("| | " + " | ".join(f"{title}: peak in a box | heat in the boxes" for title in titles) + " |")
+        print("| --- |" + " ---: | ---: |" * len(titles))
+        for layer in scores[options.methods[0]][0]:
+            means = [np.mean([of[layer] for of in scores[method]], axis=0) for method in options.methods]
+            print(f"| {layer} | " + " | ".join(f"{peak:.1%} | {share:.1%}" for peak, share in means) + " |")
+        by_chance = [baselines(pair) for pair in found]
+        for what in by_chance[0]:
+            print(f"| {what} | {np.mean([of[what] for of in by_chance]):.1%} |" + " |" * (2 * len(titles) - 1))
 
 
 if __name__ == "__main__":
