@@ -33,9 +33,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--network",
         metavar="NAME",
-        default=os.environ.get("GRADCAM_NETWORK") or "bundled",
-        help="the network to start with: bundled (the default), a name that `python -m gradcam_core networks` lists "
-        "(VGG16, ResNet50, ...), or the path of a .keras file (GRADCAM_NETWORK)",
+        default=os.environ.get("GRADCAM_NETWORK") or zoo.DEFAULT,
+        help=f"the network to start with: {zoo.DEFAULT} (the default), a name that `python -m gradcam_core networks` "
+        "lists (VGG16, ResNet50, ...), or the path of a .keras file (GRADCAM_NETWORK)",
     )
     parser.add_argument(
         "--labels",
@@ -159,8 +159,8 @@ def _warm_up(networks: "Networks") -> None:
     try:
         warm_up(networks.load(networks.start))
     except GradcamError as error:
-        log.warning("%s The page uses the built-in network until then.", error)
-        warm_up(networks.load("bundled"))
+        log.warning("%s The page uses %s until then.", error, zoo.DEFAULT)
+        warm_up(networks.load(zoo.DEFAULT))
 
 
 if __name__ == "__main__":

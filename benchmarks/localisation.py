@@ -26,9 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import gradcam_core as gc
+from gradcam_core.networks.zoo import weights_here
 from gradcam_core.pictures.render import resize_heat
 from gradcam_core.settings import METHODS
-from gradcam_core.networks.zoo import weights_here
 
 LARGEST_AREA = 0.5  # of the boxes: beyond it, hitting them says little
 

@@ -24,8 +24,8 @@ import numpy as np
 
 import gradcam_core as gc
 from benchmarks.localisation import Pair, pairs, score
-from gradcam_core.trust import average_drop, centre_blob, curves_of_maps, keep_hottest, random_map
 from gradcam_core.settings import METHODS
+from gradcam_core.trust import average_drop, centre_blob, curves_of_maps, keep_hottest, random_map
 
 RUNS = 15  # of each method, to measure its time
 BASELINES = ("a random map", "a blob in the centre")

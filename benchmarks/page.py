@@ -125,7 +125,7 @@ def feel(url: str, browser: "object", photo: Path) -> dict[str, str]:
     """What one visitor with this photo meets, and what the engine alone takes for it."""
     from browser import Visitor
 
-    network, content = gc.load("bundled"), photo.read_bytes()
+    network, content = gc.load(next(iter(gc.NETWORKS))), photo.read_bytes()
     other = photo.with_name("other.jpg")
     Image.open(photo).convert("RGB").resize((640, 480)).save(other)
     gc.explain(network, photo)
@@ -293,7 +293,7 @@ class Met:
 
 def _is_explained(content: bytes, grid: dict) -> bool:
     (row,) = grid["rows"]
-    expected = gc.explain(gc.load("bundled"), content)
+    expected = gc.explain(gc.load(next(iter(gc.NETWORKS))), content)
     levels = [np.frombuffer(base64.b64decode(card["heat"]), np.uint8).astype(int) for card in row["maps"]]
     return row["target"]["index"] == expected.target.index and all(
         np.abs(shown - 255 * one.heat.ravel()).max() <= 2
@@ -428,7 +428,7 @@ def files_in_time(context: "object", server: "object", cache: Path, photos: list
     with httpx.Client(base_url=f"{server.url}/gradio_api", timeout=60) as client:
         path = client.post("/upload", files={"files": ("left.jpg", photos[0].read_bytes())}).json()[0]
         given = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        arguments = [given, "bundled", "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
+        arguments = [given, next(iter(gc.NETWORKS)), "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
         event = client.post("/call/explain", json={"data": arguments}).json()["event_id"]
         client.get(f"/call/explain/{event}")
     leaver.page.close()

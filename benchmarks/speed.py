@@ -23,7 +23,7 @@ import tensorflow as tf
 import gradcam_core as gc
 from gradcam_core.networks.zoo import weights_here
 
-NETWORKS = ("VGG16", "ResNet50", "MobileNetV2", "bundled")
+NETWORKS = ("VGG16", "ResNet50", "MobileNetV2", "EfficientNetLite0")
 
 
 def article(network: gc.Classifier, batch: np.ndarray, layer: str) -> np.ndarray:
@@ -73,7 +73,7 @@ def main() -> None:
     )
     print("| network | way | time | forward passes |\n| --- | --- | ---: | ---: |")
     for name in options.networks:
-        known = name == "bundled" or weights_here(name)
+        known = weights_here(name)
         network = gc.load(name, weights="imagenet" if known else None)
         title = name if known else f"{name} (random weights)"
         runs = ways(network, photo)

@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py
 
-The page runs with the built-in network in a process of its own; the photo is one of Gradio's examples.
+The page runs with its default network in a process of its own; the photo is one of Gradio's examples.
 """
 
 import os

@@ -1,9 +1,9 @@
 """See what every stage of a convolutional network looks at: Grad-CAM by layer.
 
 >>> import gradcam_core as gc
->>> network = gc.load("bundled")
+>>> network = gc.load("EfficientNetLite0")
 >>> len(network.labels)
-100
+1000
 """
 
 import importlib

@@ -15,7 +15,7 @@ LAYER_COLUMNS = ("stage", "layer (★ one per stage)", "kind", "output (h × w �
 class Networks:
     """The networks that the page offers: those of the zoo, and the file it was started with, if any."""
 
-    def __init__(self, start: str = "bundled", started: "gc.Classifier | None" = None) -> None:
+    def __init__(self, start: str = zoo.DEFAULT, started: "gc.Classifier | None" = None) -> None:
         self.start = started.name if started else zoo.find(start).name
         self._started = started
         self.file = started.name if started else ""
@@ -59,17 +59,18 @@ class Networks:
 
 def _network_label(entry: zoo.Entry) -> str:
     size, million = f"{entry.megabytes} MB", f"{entry.parameters / 1e6:.3g} M"
-    where = "built in" if entry.weights is None else f"{size} here" if zoo.weights_here(entry.name) else f"fetch {size}"
+    where = f"{size} here" if zoo.weights_here(entry.name) else f"fetch {size}"
     return f"{entry.name} · {million} · {where}"
 
 
 def network_note(network: "gc.Classifier") -> str:
     """One line under the network: what it knows, and where to find more."""
-    if network.name == "bundled":
-        vgg, mobile = gc.NETWORKS["VGG16"], gc.NETWORKS["MobileNetV2"]
+    if network.name == zoo.DEFAULT:
+        vgg = gc.NETWORKS["VGG16"]
         return (
-            f"The built-in network knows only {len(network.labels)} everyday classes. For all 1000 of ImageNet, choose "
-            f"{vgg.name} ({vgg.megabytes} MB) or {mobile.name} ({mobile.megabytes} MB); it is fetched once."
+            f"A small network that knows ImageNet's {len(network.labels)} classes, here without a download. {vgg.name} "
+            f"({vgg.megabytes} MB, fetched once) is no better judge, but it is the network of the well-known articles: "
+            "choose it to get their pictures."
         )
     return f"{len(network.labels)} classes, {network.parameters / 1e6:.1f} million parameters."
 

@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 import gradcam_core as gc
+from gradcam_core.networks import zoo
 from gradcam_core.settings import METHODS
 
 from .choices import PRESETS, Networks, class_choices, layer_choices, layer_rows, network_note
@@ -90,16 +91,16 @@ class Steps:
         """The page is opened, perhaps by a link -> shown, network, class, compared classes, class held against them,
         method, preset, chosen layers, layer table.
 
-        When the network cannot be had, the page goes on with the built-in one and says so. What a link asks for and is
+        When the network cannot be had, the page goes on with the default one and says so. What a link asks for and is
         not there is left out, with a word.
         """
         asked = dict(request.query_params)
         try:
             shown = replace(shown, network=self._networks.load(asked.get("network") or shown.network, progress).name)
         except gc.NetworkError as error:
-            sentence = f"{html.escape(str(error), quote=False)} The built-in network is used for now."
+            sentence = f"{html.escape(str(error), quote=False)} {zoo.DEFAULT} is used for now."
             gr.Warning(sentence, title="Another network is used")
-            shown = replace(shown, network="bundled")
+            shown = replace(shown, network=zoo.DEFAULT)
         network = self._networks.load(shown.network)
         try:
             target = network.resolve_target(asked.get("class") or None)

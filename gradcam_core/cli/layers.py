@@ -2,7 +2,6 @@
 
 import argparse
 
-from ..networks.zoo import find
 from .options import add_file_options, load_network
 
 
@@ -21,8 +20,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> int:
     """List what can be explained in a network; returns the exit code."""
     # The layers are the same whatever the weights, so nothing needs to be downloaded to list them.
-    has_own = options.network.endswith(".keras") or find(options.network).weights is None
-    network = load_network(options, weights="imagenet" if has_own else None)
+    network = load_network(options, weights="imagenet" if options.network.endswith(".keras") else None)
     from ..maps.selection import summary_table  # needs TensorFlow, which is loaded by now
 
     height, width = network.input_size

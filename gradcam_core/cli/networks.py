@@ -19,6 +19,6 @@ def run(_options: argparse.Namespace) -> int:
     """List the networks; returns the exit code."""
     print(f"{'network':18}  {'input':>5}  {'parameters':>11}  {'MB':>6}  weights")
     for name, entry in NETWORKS.items():
-        where = "built in" if name == "bundled" else "here" if weights_here(name) else "to be downloaded"
+        where = "here" if weights_here(name) else "to be downloaded"
         print(f"{name:18}  {entry.input_side:>5}  {entry.parameters:>11,}  {entry.megabytes:>6,.0f}  {where}")
     return 0

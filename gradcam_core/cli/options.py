@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from .. import PhotoError, explain, load
+from ..networks.zoo import DEFAULT
 from ..quiet import import_tensorflow
 from ..settings import METHODS, SCORES, SMOOTHINGS
 
@@ -24,7 +25,7 @@ def of_network() -> argparse.ArgumentParser:
     group = network.add_argument_group("network")
     group.add_argument(
         "--network",
-        default="bundled",
+        default=DEFAULT,
         metavar="NAME",
         help="a name that `networks` lists, or the path of a .keras file (default: %(default)s: needs no download)",
     )

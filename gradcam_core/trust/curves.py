@@ -77,7 +77,7 @@ def perturbation_curves(
 
     >>> import numpy as np, gradcam_core as gc
     >>> photo = np.zeros((60, 80, 3), np.uint8)
-    >>> perturbation_curves(gc.load("bundled"), photo, "banana", np.ones((9, 9)), steps=4).deletion.shape
+    >>> perturbation_curves(gc.load("EfficientNetLite0"), photo, "banana", np.ones((9, 9)), steps=4).deletion.shape
     (5,)
     """
     return curves_of_maps(network, photo, target, {"": heat}, steps=steps, progress=progress)[""]

@@ -67,8 +67,8 @@ def hide_hottest(
 
     >>> import numpy as np, gradcam_core as gc
     >>> photo = np.zeros((60, 80, 3), np.uint8)
-    >>> hide_hottest(gc.load("bundled"), photo, "banana", np.eye(9), 0.2).photo.shape
-    (72, 72, 3)
+    >>> hide_hottest(gc.load("EfficientNetLite0"), photo, "banana", np.eye(9), 0.2).photo.shape
+    (224, 224, 3)
     """
     if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
         raise SettingError(f"The share to hide is a number from 0 to 1, not {share!r}.")

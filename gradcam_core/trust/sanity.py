@@ -90,9 +90,9 @@ def sanity_check(
         NetworkError: as `randomisation_test`.
 
     >>> import numpy as np, gradcam_core as gc
-    >>> check = sanity_check(gc.load("bundled"), np.zeros((60, 80, 3), np.uint8), "banana", "last", draws=1)
+    >>> check = sanity_check(gc.load("EfficientNetLite0"), np.zeros((60, 80, 3), np.uint8), "banana", "last", draws=1)
     >>> len(check.randomised), list(check.passes)
-    (6, ['block5_conv2_relu'])
+    (6, ['head_relu'])
     """
     photo = read_image(photo)
     if target is None:  # a copy whose weights are random would choose another class

@@ -12,7 +12,7 @@ import gradcam_core as gc
 from gradcam_core.errors import WeightsError
 from gradcam_core.networks import efficientnet_lite
 from gradcam_core.networks.torch_file import read_tensors
-from gradcam_core.zoo import imagenet_labels
+from gradcam_core.networks.zoo import imagenet_labels
 
 
 @pytest.fixture(scope="module")
