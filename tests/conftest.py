@@ -121,7 +121,7 @@ def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Serv
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The page as it starts by itself, with the built-in network."""
+    """The page as it starts by itself, with its default network."""
     with serve(tmp_path_factory.mktemp("server")) as server:
         yield server
 

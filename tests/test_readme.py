@@ -16,6 +16,9 @@ import pytest
 from conftest import free_port, serve
 from tiny_networks import noise
 
+import gradcam_core as gc
+from gradcam_core.networks.zoo import DEFAULT
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:7860"
@@ -63,8 +66,8 @@ def test_the_python_of_the_readme_runs(folder):
 def test_the_clients_of_the_readme_get_answers(folder):
     http, mcp = (block for block in blocks("python") if ADDRESS in block)
     with serve(folder, "--mcp") as server:
-        assert "block5_conv2_relu" in run(http.replace(ADDRESS, server.url), folder)
-        assert json.loads(run(mcp.replace(ADDRESS, server.url), folder))["network"] == "bundled"
+        assert gc.select(gc.load(DEFAULT), "last")[0].name in run(http.replace(ADDRESS, server.url), folder)
+        assert json.loads(run(mcp.replace(ADDRESS, server.url), folder))["network"] == DEFAULT
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")

@@ -48,6 +48,20 @@ def deep_network(activation: str | None = "softmax", seed: int = 1) -> Classifie
     return Classifier("deep", seeded(keras.Model(inputs, outputs), seed))
 
 
+def staged_network(classes: int = 10, seed: int = 3) -> Classifier:
+    """Four stages of 72 to 9 cells, each a convolution, a normalisation and a ReLU, then a linear head."""
+    inputs = keras.Input((72, 72, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
+    for stage, channels in enumerate((8, 16, 24, 32), 1):
+        x = keras.layers.MaxPooling2D(name=f"pool{stage}")(x) if stage > 1 else x
+        x = keras.layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv{stage}")(x)
+        x = keras.layers.BatchNormalization(name=f"bn{stage}")(x)
+        x = keras.layers.ReLU(name=f"relu{stage}")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = keras.layers.Dense(classes, name="head")(x)
+    return Classifier("staged", seeded(keras.Model(inputs, outputs), seed))
+
+
 def colour_network() -> Classifier:
     """Class 0 looks for red, class 1 for blue, each by one channel of one fixed 1x1 convolution."""
     inputs = keras.Input((SIDE, SIDE, 3))

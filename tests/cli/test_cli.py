@@ -15,6 +15,7 @@ from tiny_networks import colour_network, noise
 import gradcam_core as gc
 from gradcam_core import NETWORKS
 from gradcam_core.cli.main import main
+from gradcam_core.networks.zoo import DEFAULT
 from gradcam_core.trust import assess
 
 
@@ -78,12 +79,12 @@ def test_photos_are_explained_and_one_bad_file_does_not_stop_the_rest(tmp_path, 
 
 
 def test_layers_colours_and_score_reach_the_result(run, photo):
-    names = "block2_conv2_relu,block1_conv1_relu"
-    options = ["--layers", names, "--opacity", "0.7", "--colormap", "magma", "--score", "probability", "--additive"]
-    answer = run("explain", photo, *options)
+    first, second, *_ = (layer.name for layer in gc.select(gc.load(DEFAULT), "stages"))
+    options = ["--opacity", "0.7", "--colormap", "magma", "--score", "probability", "--additive"]
+    answer = run("explain", photo, "--layers", f"{second},{first}", *options)
     assert (answer.returncode, answer.stderr) == (0, "")
     manifest = json.loads(Path("gradcam-out/photo/manifest.json").read_text())
-    assert [entry["layer"] for entry in manifest["maps"]] == ["block1_conv1_relu", "block2_conv2_relu"]
+    assert [entry["layer"] for entry in manifest["maps"]] == [first, second]
     assert manifest["display"] == {"opacity": 0.7, "colormap": "magma", "mode": "add", "highest": None}
     assert manifest["score"] == "probability"
 
@@ -98,7 +99,7 @@ def test_method_contrast_and_fusion_reach_the_result(run, photo):
     assert (manifest["method"], manifest["against"], manifest["smoothing"]) == ("layercam", True, "flips")
     assert cv2.imread(str(folder / manifest["fused"])).shape == cv2.imread(str(photo)).shape
     settings = {"method": "layercam", "instead_of": "teapot", "weight": 0.5, "against": True, "smoothing": "flips"}
-    expected = gc.explain(gc.load("bundled"), photo, "goldfish", **settings)
+    expected = gc.explain(gc.load(DEFAULT), photo, "goldfish", **settings)
     with np.load(folder / "maps.npz") as maps:
         for name, heat_map in expected.maps.items():
             np.testing.assert_array_equal(maps[name], heat_map.raw)
@@ -107,7 +108,7 @@ def test_method_contrast_and_fusion_reach_the_result(run, photo):
 def test_maps_are_tested_beside_what_knows_nothing(run, photo):
     answer = run("test", photo, "--class", "goldfish", "--layers", "last", "--steps", "4", "--sanity")
     assert (answer.returncode, answer.stderr) == (0, "")
-    network = gc.load("bundled")
+    network = gc.load(DEFAULT)
     found = assess(network, gc.explain(network, photo, "goldfish", "last"), steps=4)
     layer, test = next(iter(found.maps.items()))
     lines = answer.stdout.splitlines()
@@ -138,8 +139,8 @@ def test_networks_lists_all_with_what_is_here(run):
     answer = run("networks")
     lines = answer.stdout.splitlines()
     assert len(lines) == 1 + len(NETWORKS)
-    assert lines[1].split()[0] == "bundled"
-    assert lines[1].endswith("built in")
+    assert lines[1].split()[0] == DEFAULT
+    assert lines[1].endswith(" here")
     vgg16 = next(line for line in lines if line.startswith("VGG16 "))
     assert vgg16.split()[1:3] == ["224", "138,357,544"]
     assert vgg16.endswith("to be downloaded")
@@ -160,6 +161,7 @@ def test_a_keras_file_with_labels_is_explained(run, tmp_path, photo):
     ("arguments", "sentence"),
     [
         (["--network", "VGG61"], "VGG16"),
+        (["--network", "bundled"], f"{DEFAULT} took its place"),
         (["--class", "zzzzz"], "knows no class"),
         (["--layers", "block9_conv1"], "no layer 'block9_conv1'"),
         (["--opacity", "3"], "opacity"),

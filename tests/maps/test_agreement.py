@@ -1,12 +1,12 @@
 """The same maps as tf-keras-vis, on the same network and layer, before either scales them for display.
 
-Run with ``pip install .[bench]``; skipped without. The built-in network gives logits, so both explain the same score.
+Run with ``pip install .[bench]``; skipped without. The network gives logits, so both explain the same score.
 """
 
 import keras
 import numpy as np
 import pytest
-from tiny_networks import noise, seeded
+from tiny_networks import noise, seeded, staged_network
 
 import gradcam_core as gc
 from gradcam_core.maps import gradients
@@ -14,7 +14,8 @@ from gradcam_core.maps import gradients
 pytest.importorskip("tf_keras_vis", reason="needs tf-keras-vis: pip install .[bench]")
 
 TARGET = 7
-LAYERS = [layer.name for layer in gc.select(gc.load("bundled"), "stages")]
+NETWORK = staged_network()
+LAYERS = [layer.name for layer in gc.select(NETWORK, "stages")]
 
 
 def theirs(kind: str, layer: str) -> np.ndarray:
@@ -27,10 +28,9 @@ def theirs(kind: str, layer: str) -> np.ndarray:
         "gradcam++": gradcam_plus_plus.GradcamPlusPlus,
         "layercam": layercam.Layercam,
     }
-    network = gc.load("bundled")
-    found = methods[kind](network.model, clone=True)(
+    found = methods[kind](NETWORK.model, clone=True)(
         CategoricalScore(TARGET),
-        network.to_input(noise(72)),
+        NETWORK.to_input(noise(72)),
         penultimate_layer=layer,
         seek_penultimate_conv_layer=False,
         expand_cam=False,
@@ -47,7 +47,7 @@ def assert_agree(ours: np.ndarray, others: np.ndarray) -> None:
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("method", ["gradcam", "layercam"])
 def test_the_maps_agree(method, layer):
-    ours = gc.explain(gc.load("bundled"), noise(72), TARGET, layer, method=method).maps[layer].raw
+    ours = gc.explain(NETWORK, noise(72), TARGET, layer, method=method).maps[layer].raw
     assert_agree(ours, theirs(method, layer))
 
 
@@ -56,15 +56,14 @@ def test_grad_cam_plus_plus_agrees_up_to_a_step_that_its_paper_does_not_have(lay
     """tf-keras-vis divides the alphas of each channel by their sum, as the authors' program does and equations 5 and
     10 do not: its maps are compared with ours and this step. It multiplies by e to the score, too. In shallow layers,
     where the sum of the activations is large, some denominators come so near 0 that float32 has no digits left."""
-    network = gc.load("bundled")
-    batch = network.to_input(noise(72))
-    logits, activation = gradients.trace(network, (layer,), lambda a, g: a)(batch, TARGET)
-    _, gradient = gradients.trace(network, (layer,), lambda a, g: g)(batch, TARGET)
+    batch = NETWORK.to_input(noise(72))
+    logits, activation = gradients.trace(NETWORK, (layer,), lambda a, g: a)(batch, TARGET)
+    _, gradient = gradients.trace(NETWORK, (layer,), lambda a, g: g)(batch, TARGET)
     a, g = activation[layer].astype(np.float64), gradient[layer].astype(np.float64)
     below = 2 * g**2 + g**3 * a.sum((0, 1))
     alpha = np.divide(g**2, below, out=np.zeros_like(g), where=below != 0)
     weights = (alpha * np.maximum(g, 0)).sum((0, 1))
-    ours = gc.explain(network, noise(72), TARGET, layer, method="gradcam++").maps[layer].raw
+    ours = gc.explain(NETWORK, noise(72), TARGET, layer, method="gradcam++").maps[layer].raw
     np.testing.assert_allclose(ours, a @ weights, atol=1e-5 * np.abs(ours).max())
     totals = alpha.sum((0, 1))
     with_step = a @ (weights / np.where(totals == 0, 1, totals)) * np.exp(logits[TARGET].astype(np.float64))

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import psutil
 import pytest
-from tiny_networks import cam_network, colour_network, deep_network, noise
+from tiny_networks import cam_network, colour_network, deep_network, noise, staged_network
 
-from gradcam_core import GradcamError, SettingError, TargetError, explain, explain_classes, load, overlay
+from gradcam_core import GradcamError, SettingError, TargetError, explain, explain_classes, overlay
 from gradcam_core.networks.classifier import Classifier
 
 
@@ -150,7 +150,7 @@ def test_the_number_of_predictions_is_checked(top):
 
 
 def test_a_thousand_explanations_hold_no_memory():
-    network = load("bundled")
+    network = staged_network(classes=100)
     photo = noise(200)
     process = psutil.Process()
     for i in range(1000):
@@ -161,10 +161,10 @@ def test_a_thousand_explanations_hold_no_memory():
 
 
 def test_several_classes_are_explained_at_once_in_the_order_they_are_given():
-    network = load("bundled")
+    network = staged_network()
     photo = noise(90)
-    results = explain_classes(network, photo, ["teapot", None, 3], "all")
-    for result, target in zip(results, ["teapot", None, 3], strict=True):
+    results = explain_classes(network, photo, ["class 5", None, 3], "all")
+    for result, target in zip(results, ["class 5", None, 3], strict=True):
         alone = explain(network, photo, target, "all")
         assert result.target == alone.target
         assert list(result.maps) == list(alone.maps)

@@ -172,11 +172,11 @@ def test_cam_knows_what_is_averaged_and_what_is_a_head(between, head, layer):
         ("MobileNet", "conv_pw_13_relu"),  # its head is a 1x1 convolution
         ("DenseNet121", "relu"),
         ("VGG16", None),
-        ("bundled", "block5_conv2_relu"),
+        ("EfficientNetLite0", "head_relu"),
     ],
 )
 def test_cam_knows_the_heads_of_known_networks(name, layer):
-    assert gc.load(name, weights="imagenet" if name == "bundled" else None).cam_layer == layer
+    assert gc.load(name, weights=None).cam_layer == layer
 
 
 # --- Score-CAM ---

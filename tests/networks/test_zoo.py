@@ -1,5 +1,6 @@
 """The networks: what Keras offers and ours agree; names, files, class names; each loaded once."""
 
+import importlib
 import inspect
 import json
 import struct
@@ -15,7 +16,7 @@ from gradcam_core.errors import NetworkError, SettingError
 from gradcam_core.networks import loading, zoo
 from gradcam_core.networks.classifier import Classifier
 
-APPLICATIONS = [name for name in zoo.NETWORKS if name != "bundled"]
+APPLICATIONS = [name for name in zoo.NETWORKS if hasattr(keras.applications, name)]
 
 
 def small_model(side=16, classes=3):
@@ -56,8 +57,7 @@ def loads():
 
 def test_every_classifier_of_keras_is_in_the_list():
     functions = inspect.getmembers(keras.applications, inspect.isfunction)
-    assert set(APPLICATIONS) == {name for name, _ in functions}
-    assert next(iter(zoo.NETWORKS)) == "bundled"
+    assert set(APPLICATIONS) == {name for name, _ in functions} == set(zoo.NETWORKS) - {zoo.DEFAULT}
 
 
 @pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
@@ -75,8 +75,7 @@ def test_the_list_agrees_with_keras(name, monkeypatch):
     assert keras_own.model.count_params() == entry.parameters
     assert keras_own.model.input_shape[1] in (entry.input_side, None)  # MobileNetV3 takes any size
     assert keras_own.model.output_shape == (None, 1000)
-    assert entry.weights_file == entry.weights.name
-    assert loading._preprocessing(name) is getattr(keras.applications, entry.module).preprocess_input
+    assert loading._preprocessing(name) is importlib.import_module(entry.module).preprocess_input
 
 
 def test_megabytes_are_four_bytes_a_parameter():
@@ -106,6 +105,12 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         loading.load("")
 
 
+def test_a_network_that_is_gone_is_answered_with_what_took_its_place():
+    for name in ("bundled", " Bundled"):
+        with pytest.raises(NetworkError, match=r"'bundled' is gone; EfficientNetLite0 took its place"):
+            loading.load(name)
+
+
 def test_imagenet_names_are_complete_and_in_order():
     labels = zoo.imagenet_labels()
     assert len(labels) == 1000
@@ -116,16 +121,16 @@ def test_imagenet_names_are_complete_and_in_order():
     assert len({label[0] for label in labels}) == 1000
 
 
-def test_bundled_is_what_its_description_says(photo):
-    network = loading.load("bundled")
-    entry = zoo.NETWORKS["bundled"]
+def test_the_first_network_is_here_without_a_download(photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "none"))
+    entry = next(iter(zoo.NETWORKS.values()))
+    assert zoo.weights_here(entry.name)
+    network = loading.load(entry.name)
     assert network.input_size == (entry.input_side, entry.input_side)
     assert network.parameters == entry.parameters
-    assert network.labels[0].wordnet_id == "n01443537"
-    assert network.labels[0].name == "goldfish"
-    assert len(network.labels) == 100
+    assert network.labels[779].name == "school bus"
     assert len(network.predict(photo)) == 5
-    assert zoo.weights_here("bundled")
+    assert not (tmp_path / "none").exists()
 
 
 def test_random_weights_need_no_file(tmp_path, monkeypatch):
@@ -142,10 +147,9 @@ def test_random_weights_need_no_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("bundled", {"weights": None}),
         ("VGG16", {"weights": "random"}),
         ("VGG16", {"labels": ["cat", "dog"]}),
-        ("bundled", {"preprocess": "VGG16"}),
+        ("EfficientNetLite0", {"preprocess": "VGG16"}),
         ("VGG16", {"input_size": (64, 64)}),
     ],
 )

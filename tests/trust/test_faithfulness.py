@@ -5,9 +5,9 @@ import re
 import keras
 import numpy as np
 import pytest
-from tiny_networks import SIDE, StoppedError, cam_network, deep_network, noise, stop_at
+from tiny_networks import SIDE, StoppedError, cam_network, deep_network, noise, staged_network, stop_at
 
-from gradcam_core import NetworkError, PhotoError, SettingError, TargetError, explain, load
+from gradcam_core import NETWORKS, NetworkError, PhotoError, SettingError, TargetError, explain, load
 from gradcam_core.networks.classifier import Classifier
 from gradcam_core.trust import (
     assess,
@@ -134,7 +134,7 @@ def test_one_step_has_only_its_two_ends():
 
 
 def test_pixels_of_equal_heat_are_taken_from_everywhere_and_always_the_same():
-    network = load("bundled")
+    network = staged_network()
     photo = np.full((72, 72, 3), 200, np.uint8)
     photo[::2] = 10
     masks = [
@@ -164,7 +164,7 @@ def test_what_is_hidden_goes_the_photos_own_way_through_the_preprocessing():
 
 @pytest.mark.parametrize("shape", [(72, 72), (300, 211), (31, 50), (40, 200)])
 def test_a_photo_with_nothing_hidden_is_what_the_network_is_given_anyway(shape):
-    network = load("bundled")
+    network = staged_network()
     photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     hidden = hide_hottest(network, photo, None, centre_blob((9, 9)), 0)
     np.testing.assert_array_equal(network.to_input(hidden.photo), network.to_input(photo))
@@ -189,7 +189,7 @@ def test_many_photos_at_once_have_the_logits_of_each_alone_and_one_trace_serves_
 def test_progress_counts_photos_up_to_their_number():
     calls = []
     perturbation_curves(
-        load("bundled"), noise(80), 0, centre_blob((9, 9)), steps=40, progress=lambda *call: calls.append(call)
+        staged_network(), noise(80), 0, centre_blob((9, 9)), steps=40, progress=lambda *call: calls.append(call)
     )
     done, totals = zip(*calls, strict=True)
     assert set(totals) == {3 + 2 * 39}
@@ -201,7 +201,7 @@ def test_progress_counts_photos_up_to_their_number():
 def test_what_progress_raises_ends_the_test():
     progress, calls = stop_at(2)
     with pytest.raises(StoppedError):
-        perturbation_curves(load("bundled"), noise(80), 0, centre_blob((9, 9)), steps=60, progress=progress)
+        perturbation_curves(staged_network(), noise(80), 0, centre_blob((9, 9)), steps=60, progress=progress)
     assert calls[-1][0] < calls[-1][1]
 
 
@@ -402,8 +402,8 @@ def test_an_explanation_of_another_network_is_refused():
         assess(region_network(), explain(deep_network(), noise()))
 
 
-def test_the_bundled_network_is_assessed_end_to_end(photos):
-    network = load("bundled")
+def test_a_real_network_is_assessed_end_to_end(photos):
+    network = load(next(iter(NETWORKS)))
     explanation = explain(network, photos / "landscape.jpg")
     calls = []
     result = assess(network, explanation, progress=lambda *call: calls.append(call))
@@ -427,7 +427,7 @@ def test_the_bundled_network_is_assessed_end_to_end(photos):
 
 
 def test_the_same_photo_gives_the_same_numbers_again(photos):
-    network = load("bundled")
+    network = staged_network()
     one, other = (assess(network, explain(network, photos / "landscape.jpg", layers="last"), 4) for _ in range(2))
     pairs = [(one.random, other.random), (one.centre, other.centre)]
     pairs += [(found, other.maps[name]) for name, found in one.maps.items()]

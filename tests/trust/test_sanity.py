@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from tiny_networks import StoppedError, deep_network, noise, stop_at
+from tiny_networks import StoppedError, deep_network, noise, staged_network, stop_at
 
-from gradcam_core import NetworkError, SettingError, explain, load
+from gradcam_core import NETWORKS, NetworkError, SettingError, explain, load
 from gradcam_core.networks.classifier import Classifier
 from gradcam_core.trust.sanity import randomisation_test, rank_correlation, sanity_check, ssim
 
@@ -25,7 +25,7 @@ def assert_untouched(network: Classifier, before: list[np.ndarray]) -> None:
 
 
 def test_the_maps_of_a_trained_network_pass(photos):
-    network = load("bundled")
+    network = load(next(iter(NETWORKS)))
     check = sanity_check(network, photos / "landscape.jpg")
     assert set(check.passes.values()) == {True}
     assert list(check.passes) == list(explain(network, photos / "landscape.jpg").maps)
@@ -88,7 +88,7 @@ def test_weights_become_random_from_the_head_down_and_whole_again_for_each_draw(
 
 def test_random_weights_are_those_of_a_new_network():
     drawn = []
-    randomisation_test(load("bundled"), lambda copy: drawn.append(copy.model) or {"edges": edges(noise(16))}, draws=1)
+    randomisation_test(staged_network(), lambda copy: drawn.append(copy.model) or {"edges": edges(noise(16))}, draws=1)
     layers = [layer for layer in drawn[-1]._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     assert layers
     for layer in layers:
@@ -100,7 +100,7 @@ def test_random_weights_are_those_of_a_new_network():
 
 
 def test_the_network_is_bit_equal_before_and_after(photos):
-    network = load("bundled")
+    network = staged_network()
     batch = network.to_input(noise(90))
     before, logits = state(network), network.predict_logits(batch)
     sanity_check(network, noise(90), layers="last", draws=1)

@@ -7,6 +7,7 @@ import pytest
 from tiny_networks import cam_network, noise
 
 import gradcam_core as gc
+from gradcam_core.networks.zoo import DEFAULT
 from gradcam_core.trust import assess, hide_hottest
 from ui.map_tests import assessment_html, hidden_html
 
@@ -51,7 +52,7 @@ def test_names_from_a_file_stay_text():
 def test_every_map_is_tested_at_one_click(panel, photos):
     panel.page.locator("#test").click()
     panel.page.locator("#findings table").wait_for()
-    network = gc.load("bundled")
+    network = gc.load(DEFAULT)
     found = assess(network, gc.explain(network, photos / "landscape.jpg"))
     sentences = panel.page.locator("#findings article p").all_inner_texts()
     assert [plain(text) for text in sentences] == [
@@ -101,7 +102,7 @@ def test_the_slider_hides_the_hottest_share_and_shows_the_new_prediction(panel, 
     share.fill("30")
     share.press("Enter")
     panel.page.locator("#hidden strong", has_text="30").wait_for()
-    network = gc.load("bundled")
+    network = gc.load(DEFAULT)
     result = gc.explain(network, photos / "landscape.jpg")
     *_, last = result.maps.values()
     hidden = hide_hottest(network, photos / "landscape.jpg", result.target.index, last.heat, 0.3)

@@ -3,6 +3,7 @@
 import pytest
 from browser import Visitor
 from conftest import serve
+from tiny_networks import staged_network
 
 import gradcam_core as gc
 from benchmarks.page import KEEP, colour_of, crowd, files_in_time
@@ -51,7 +52,7 @@ def test_files_of_one_who_left_are_gone_and_those_of_one_who_goes_on_stay(browse
 
 
 def test_a_photo_that_was_cleared_away_and_forgotten_is_asked_for_again(photos, tmp_path):
-    network, explained = gc.load("bundled"), Explained(limit=1)  # nothing but the last photo
+    network, explained = staged_network(), Explained(limit=1)  # nothing but the last photo
     photo = tmp_path / "photo.jpg"
     photo.write_bytes((photos / "landscape.jpg").read_bytes())
     explained.explain(network, str(photo), [None], "last")
