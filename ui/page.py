@@ -14,7 +14,7 @@ from .visit import BESIDE, Shown, Steps
 
 NAME = "Grad-CAM Explorer"
 LEAD = "See which parts of a photo each stage of a network used to recognise what is in it."
-EXAMPLES = ("lion.jpg", "cheetah.jpg", "tower.jpg")  # they lie in Gradio's own package
+EXAMPLES = {"lion": "lion.jpg", "running cheetah": "cheetah.jpg", "cheetah's face": "cheetah1.jpg"}  # Gradio's own
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, up to 20 MB"
 
 METHOD = """
@@ -29,8 +29,10 @@ when it is?* The activations are weighted by the mean gradient of the score and 
 - **No evidence** means that nothing in the layer raises the score of the class. The map is zero everywhere then; it is
   not stretched into something that looks like an answer.
 - A map shows what the network used. It does not show that the network is right.
-- **Trust the last stage first.** In shallow layers Grad-CAM is hardly better than chance, for one weight has to do for
-  a whole channel; LayerCAM weights each cell, and is better there.
+- **Trust the last stage first.** Before it, Grad-CAM finds the object no more often than the middle of the photo does,
+  for one weight has to do for a whole channel. LayerCAM weights each cell: choose it for the stages in between.
+- **The picture of the well-known articles** is VGG16's: [open its last convolution](?network=VGG16&layers=block5_conv3)
+  (553 MB are fetched once) and drop the photo.
 
 Other methods ask in other ways:
 
@@ -101,7 +103,7 @@ footer .divider:not(:has(+ :is(a, button):not(.hidden))) { display: none; } /* n
 # Gradio's gallery of examples is a row of buttons without names.
 NAME_EXAMPLES = (
     "() => document.querySelectorAll('#examples button.gallery-item').forEach((button, i) =>"
-    f" button.setAttribute('aria-label', 'Example photo: ' + {[name.split('.')[0] for name in EXAMPLES]}[i]))"
+    f" button.setAttribute('aria-label', 'Example photo: ' + {list(EXAMPLES)}[i]))"
 )
 
 # A file that the server has made is saved as if its link had been clicked.
@@ -152,7 +154,7 @@ def build(networks: Networks, keep: float = 8) -> gr.Blocks:
                     elem_id="photo",
                 )
                 gr.Examples(
-                    [[get_image(name)] for name in EXAMPLES],
+                    [[get_image(name)] for name in EXAMPLES.values()],
                     inputs=[photo],
                     label="Or an example",
                     cache_examples=False,

@@ -80,7 +80,7 @@ def open_all_folded_parts(visitor: Visitor) -> None:
     visitor.page.locator("#hidden img").wait_for()
     visitor.page.locator(".gx-code summary").click()
     visitor.page.locator(".gx-code pre").last.wait_for()
-    visitor.page.locator("#table").get_by_text("block1_conv1", exact=True).first.wait_for()
+    visitor.page.locator("#table").get_by_text("stem_conv", exact=True).first.wait_for()
     visitor.page.get_by_text("A map shows what the network used").wait_for()
 
 

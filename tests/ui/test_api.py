@@ -22,6 +22,7 @@ from conftest import serve
 from PIL import Image
 
 import gradcam_core as gc
+from gradcam_core.networks.zoo import DEFAULT
 from gradcam_core.trust import assess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,10 +66,10 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
     }
     assert arguments == {
         ("/predict", "image"): ("filepath", None),
-        ("/predict", "network"): ("Literal", "bundled"),
+        ("/predict", "network"): ("Literal", DEFAULT),
         ("/predict", "top"): ("int", 5),
         ("/explain", "image"): ("filepath", None),
-        ("/explain", "network"): ("Literal", "bundled"),
+        ("/explain", "network"): ("Literal", DEFAULT),
         ("/explain", "target"): ("str", ""),
         ("/explain", "layers"): ("str | list", "stages"),
         ("/explain", "score"): ("Literal", "logit"),
@@ -78,7 +79,7 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", "against"): ("bool", False),
         ("/explain", "smoothing"): ("Literal", "none"),
         ("/test", "image"): ("filepath", None),
-        ("/test", "network"): ("Literal", "bundled"),
+        ("/test", "network"): ("Literal", DEFAULT),
         ("/test", "target"): ("str", ""),
         ("/test", "layers"): ("str | list", "stages"),
         ("/test", "score"): ("Literal", "logit"),
@@ -103,12 +104,13 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
     ("endpoint", "arguments", "sentence"),
     [
         ("/predict", {"network": "vgg"}, "There is no network 'vgg'"),
+        ("/predict", {"network": "bundled"}, f"{DEFAULT} took its place"),
         ("/predict", {"network": None}, "The network is given by its name, as text."),
         ("/predict", {"top": 0}, "top is a whole number from 1 to 1000."),
         ("/predict", {"top": "5"}, "top is a whole number from 1 to 1000."),
         ("/predict", {"top": None}, "top is a whole number from 1 to 1000."),
-        ("/explain", {"target": "teapto"}, "bundled knows no class 'teapto'. Nearest: teapot"),
-        ("/explain", {"target": "100"}, "100"),
+        ("/explain", {"target": "teapto"}, f"{DEFAULT} knows no class 'teapto'. Nearest: teapot"),
+        ("/explain", {"target": "1000"}, "the classes 0 to 999; 1000 is not one of them"),
         ("/explain", {"target": 3}, "The target is given as text: a name, an index or a WordNet id."),
         ("/explain", {"layers": "block9"}, "has no layer 'block9'"),
         ("/explain", {"layers": None}, "Layers are given"),
@@ -118,7 +120,7 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", {"instead_of": "teapot", "weight": -1}, "a number from 0 to 1000, not -1."),
         ("/explain", {"instead_of": "teapot", "weight": "1"}, "a number from 0 to 1000, not '1'."),
         ("/explain", {"against": None}, "by True or False, not None"),
-        ("/test", {"target": "teapto"}, "bundled knows no class 'teapto'. Nearest: teapot"),
+        ("/test", {"target": "teapto"}, f"{DEFAULT} knows no class 'teapto'. Nearest: teapot"),
         ("/test", {"steps": 0}, "steps is a whole number from 1 to 64."),
         ("/test", {"steps": "many"}, "steps is a whole number from 1 to 64."),
     ],
@@ -147,7 +149,7 @@ def test_an_uploaded_photo_can_be_named_by_its_address_and_no_other_file_can(ser
     cache = str(Path(path).parents[1])
 
     def predict(address: str) -> str:
-        arguments = {"data": [{"path": address, "meta": FILE}, "bundled", 5]}
+        arguments = {"data": [{"path": address, "meta": FILE}, DEFAULT, 5]}
         event = httpx.post(f"{server.url}/gradio_api/call/predict", json=arguments, timeout=30).json()["event_id"]
         return httpx.get(f"{server.url}/gradio_api/call/predict/{event}", timeout=60).text
 
@@ -201,7 +203,7 @@ def test_method_and_contrast_reach_the_maps(client, photos):
     )
     assert summary["instead_of"]["name"] == "teapot"
     assert (summary["method"], summary["against"], summary["smoothing"]) == ("layercam", True, "flips")
-    expected = gc.explain(gc.load("bundled"), photos / "landscape.jpg", "goldfish", **settings)
+    expected = gc.explain(gc.load(DEFAULT), photos / "landscape.jpg", "goldfish", **settings)
     with np.load(maps) as found:
         for name, heat_map in expected.maps.items():
             np.testing.assert_allclose(found[name], heat_map.raw, atol=1e-4 * np.abs(heat_map.raw).max())
@@ -209,7 +211,7 @@ def test_method_and_contrast_reach_the_maps(client, photos):
 
 def test_the_test_of_the_maps_is_that_of_the_package(client, photos):
     answer = client.predict(image=photo(photos / "landscape.jpg"), layers="last", steps=4, api_name="/test")
-    network = gc.load("bundled")
+    network = gc.load(DEFAULT)
     found = assess(network, gc.explain(network, photos / "landscape.jpg", layers="last"), steps=4)
     assert answer["target"]["name"] == found.target.name
     assert list(answer["maps"]) == list(found.maps)
@@ -314,7 +316,7 @@ def test_no_file_can_be_slipped_into_another_argument(tool_server, photos, argum
 @pytest.mark.parametrize(
     ("tool", "arguments", "sentence"),
     [
-        ("predict", {"network": "vgg"}, "'vgg' is not one of ['bundled', 'VGG16'"),
+        ("predict", {"network": "vgg"}, f"'vgg' is not one of ['{DEFAULT}', 'VGG16'"),
         ("predict", {"top": 0}, "0 is less than the minimum of 1"),
         ("explain", {"target": "teapto"}, "Nearest: teapot"),
         ("explain", {"layers": ["block9"]}, "has no layer 'block9'"),
@@ -417,7 +419,7 @@ def test_behind_a_proxy_the_page_knows_its_address(proxied):
 def test_behind_a_proxy_the_api_answers(proxied, photos, tmp_path):
     client = client_of(proxied + "/", download_files=str(tmp_path))
     summary, sheet, maps = client.predict(image=photo(photos / "landscape.jpg"), api_name="/explain")
-    assert summary["network"] == "bundled"
+    assert summary["network"] == DEFAULT
     assert Image.open(sheet).format == "PNG"
     assert set(np.load(maps)) == {entry["layer"] for entry in summary["maps"]}
 
@@ -455,7 +457,7 @@ def test_it_starts_as_a_space_does(browser_context, photos, tmp_path, ssr):
         "GRADIO_SSR_MODE": str(ssr != "false"),
         "GRADIO_CACHE_EXAMPLES": "lazy",
         "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADCAM_NETWORK": "VGG16",  # cannot be had here: the page begins with the built-in network
+        "GRADCAM_NETWORK": "VGG16",  # cannot be had here: the page begins with the default one
         "GRADCAM_MCP": "1",
     }
     if ssr == "no node":
@@ -464,7 +466,7 @@ def test_it_starts_as_a_space_does(browser_context, photos, tmp_path, ssr):
         config = httpx.get(f"{server.url}/config").json()
         assert config["space_id"] == "user/grad-cam"
         image = photo(photos / "landscape.jpg")
-        assert client_of(server.url).predict(image=image, network="bundled", api_name="/predict")
+        assert client_of(server.url).predict(image=image, network=DEFAULT, api_name="/predict")
         assert {tool.name for tool in tools(server.url)} == {"grad_cam_predict", "grad_cam_explain", "grad_cam_test"}
         visitor = Visitor(browser_context, server.url)
         visitor.explain(photos / "landscape.jpg")

@@ -11,8 +11,11 @@ import pytest
 from browser import CARDS, Visitor
 from conftest import serve
 from PIL import Image
+from tiny_networks import staged_network
 
 import gradcam_core as gc
+from gradcam_core.networks.zoo import DEFAULT
+from gradcam_core.pictures.render import resize_heat
 from ui.explained import Explained
 
 
@@ -38,10 +41,10 @@ def test_classes_stand_beside_one_another_a_row_each(visitor, photos):
     assert names_of(visitor) == [guesses[0], guesses[2], "teapot"]
     assert visitor.layers() == 3 * layers
     visitor.page.locator(".gx-colormaps label", has_text="grey").click()
-    result = gc.explain(gc.load("bundled"), photos / "landscape.jpg", "teapot")
+    result = gc.explain(gc.load(DEFAULT), photos / "landscape.jpg", "teapot")
     visitor.page.locator(CARDS).last.scroll_into_view_if_needed()
     painted = visitor.colors(-1)[..., 0].astype(np.float32)
-    expected = 255 * gc.render.resize_heat(result.maps[layers[-1]].heat, *painted.shape[::-1])
+    expected = 255 * resize_heat(result.maps[layers[-1]].heat, *painted.shape[::-1])
     assert np.abs(painted - expected).max() <= 1.5
     visitor.page.get_by_role("button", name=f"No longer compare with {guesses[2]}").click()
     wait_for_rows(visitor, 2)
@@ -83,7 +86,7 @@ def test_a_list_that_is_only_passed_by_changes_nothing(visitor, photos):
 
 
 def test_what_is_known_is_not_computed_again(photos):
-    network, path = gc.load("bundled"), str(photos / "landscape.jpg")
+    network, path = staged_network(), str(photos / "landscape.jpg")
     explained = Explained()
     (first,) = explained.explain(network, path, [None], "all")
     again, other = explained.explain(network, path, [first.target.index, 3], "stages")
@@ -98,14 +101,14 @@ def test_what_is_known_is_not_computed_again(photos):
 
 
 def test_what_is_being_done_is_said_and_nothing_where_nothing_is_done(photos):
-    network, explained, said = gc.load("bundled"), Explained(), []
+    network, explained, said = staged_network(), Explained(), []
     for _ in range(2):
         explained.explain(network, str(photos / "landscape.jpg"), [None], "last", say=said.append)
     assert said == ["Tracing the layers", "Looking for evidence"]
 
 
 def test_the_least_recently_used_photo_is_forgotten_first(photos):
-    network, explained = gc.load("bundled"), Explained(limit=1.6e6)  # one photo of 640 x 480, and a half
+    network, explained = staged_network(), Explained(limit=1.6e6)  # one photo of 640 x 480, and a half
     paths = [str(photos / name) for name in ("landscape.jpg", "turned.jpg", "moving.gif")]
     kept = [explained.explain(network, path, [None], "last")[0] for path in paths]
     assert explained.photo(paths[2]) is kept[2].photo
@@ -152,7 +155,7 @@ def test_a_saved_card_has_the_photos_own_size_and_what_is_set(visitor, photos, t
         visitor.page.locator(f"{CARDS} .gx-save").first.click()
     assert download.value.suggested_filename.endswith(f"{visitor.layers()[0]}.png")
     saved = np.asarray(Image.open(download.value.path()))
-    result = gc.explain(gc.load("bundled"), tmp_path / "large.png")
+    result = gc.explain(gc.load(DEFAULT), tmp_path / "large.png")
     first = next(iter(result.maps.values()))
     heat = first.scaled(max(heat_map.peak for heat_map in result.maps.values()))
     expected = gc.overlay(result.photo, heat, opacity=0.7, colormap="viridis")
@@ -216,7 +219,13 @@ def test_a_link_restores_network_classes_layers_and_colours(browser_context, vis
 
 @pytest.mark.parametrize(
     ("query", "sentence"),
-    [("class=unicorn", "unicorn"), ("network=GG16", "GG16"), ("layers=block9", "block9"), ("beside=1,2000", "2000")],
+    [
+        ("class=unicorn", "unicorn"),
+        ("network=GG16", "GG16"),
+        ("network=bundled", "took its place"),
+        ("layers=block9", "block9"),
+        ("beside=1,2000", "2000"),
+    ],
 )
 def test_a_link_to_what_is_not_there_opens_the_page_all_the_same(browser_context, server, photos, query, sentence):
     visitor = Visitor(browser_context, f"{server.url}/?{query}&opacity=9&colormap=rainbow&scale=none")
@@ -285,7 +294,7 @@ def shown_maps(visitor: Visitor) -> list[np.ndarray]:
 
 def assert_shown(visitor: Visitor, expected: gc.Explanation) -> None:
     for painted, heat_map in zip(shown_maps(visitor), expected.maps.values(), strict=True):
-        wanted = gc.render.resize_heat(heat_map.heat, *painted.shape[::-1])
+        wanted = resize_heat(heat_map.heat, *painted.shape[::-1])
         assert np.abs(painted - wanted).max() <= 0.02
 
 
@@ -294,7 +303,7 @@ def test_a_class_is_held_against_another(visitor, photos):
     first = visitor.title().removeprefix("Evidence for ")
     visitor.choose("#instead", "teapot")
     visitor.wait_for_title(f"{first} rather than teapot")
-    assert_shown(visitor, gc.explain(gc.load("bundled"), photos / "landscape.jpg", instead_of="teapot"))
+    assert_shown(visitor, gc.explain(gc.load(DEFAULT), photos / "landscape.jpg", instead_of="teapot"))
     visitor.choose("#instead", first)
     visitor.wait_for_toast(f"{first} cannot be held against itself")
     visitor.page.wait_for_function("document.querySelector('#instead input').value === 'teapot'")
@@ -309,7 +318,7 @@ def test_another_method_makes_other_maps(visitor, photos, title):
     method = {"LayerCAM": "layercam", "Guided Grad-CAM": "guided", "CAM": "cam"}[title]
     visitor.page.locator(".gx-code summary").click()
     visitor.page.locator('.gx-code pre[aria-label="Shell"]', has_text=f"--method {method}").wait_for()
-    assert_shown(visitor, gc.explain(gc.load("bundled"), photos / "landscape.jpg", method=method))
+    assert_shown(visitor, gc.explain(gc.load(DEFAULT), photos / "landscape.jpg", method=method))
     assert method == "cam" or not np.array_equal(before, visitor.colors(-1))
 
 
@@ -326,10 +335,10 @@ def test_score_cam_can_be_stopped_and_what_was_shown_stays(visitor, photos):
 
 
 def test_a_link_to_what_the_method_cannot_explain_opens_the_page_all_the_same(browser_context, server, photos):
-    visitor = Visitor(browser_context, f"{server.url}?method=cam&layers=block1_conv1_relu")
-    visitor.wait_for_toast("The link asks for something else: CAM explains one layer of bundled, block5_conv2_relu.")
+    visitor = Visitor(browser_context, f"{server.url}?method=cam&layers=stem_relu")
+    visitor.wait_for_toast("The link asks for something else: CAM explains one layer of EfficientNetLite0, head_relu.")
     visitor.explain(photos / "landscape.jpg")
-    assert len(visitor.layers()) == 4
+    assert len(visitor.layers()) == 5
     visitor.page.close()
 
 
@@ -338,7 +347,7 @@ def test_a_link_restores_method_and_contrast(browser_context, server, photos):
     visitor.explain(photos / "landscape.jpg")
     assert visitor.title().endswith(" rather than teapot")
     expected = gc.explain(
-        gc.load("bundled"), photos / "landscape.jpg", layers="last", method="layercam", instead_of="teapot"
+        gc.load(DEFAULT), photos / "landscape.jpg", layers="last", method="layercam", instead_of="teapot"
     )
     assert_shown(visitor, expected)
     visitor.page.close()

@@ -16,6 +16,8 @@ from browser import CARDS, PHOTO, Visitor
 from conftest import serve
 from PIL import Image
 
+from gradcam_core.networks.zoo import DEFAULT
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def stages() -> list:
     import gradcam_core as gc
 
-    return list(gc.select(gc.load("bundled"), "stages"))
+    return list(gc.select(gc.load(DEFAULT), "stages"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_a_dropped_photo_is_explained_at_once(visitor, photos, stages):
 def test_the_empty_page_says_what_to_do(visitor):
     assert visitor.page.locator(".gx-empty").is_visible()
     assert visitor.page.locator(".gx-toolbar").is_hidden()
-    assert "knows only 100 everyday classes" in visitor.page.locator("#network").inner_text()
+    assert "knows ImageNet's 1000 classes" in visitor.page.locator("#network").inner_text()
 
 
 def test_a_photo_chosen_by_a_click_is_explained(visitor, photos, stages):
@@ -64,6 +66,7 @@ def test_a_photo_chosen_by_a_click_is_explained(visitor, photos, stages):
 def test_an_example_is_explained(visitor, stages):
     visitor.page.get_by_role("button", name="Example photo: lion").click()
     visitor.page.wait_for_selector(CARDS)
+    assert visitor.title() == "Evidence for lion"
     assert len(visitor.layers()) == len(stages)
 
 
@@ -158,7 +161,7 @@ def test_a_network_that_cannot_be_fetched_leaves_the_previous_one(visitor, photo
     visitor.choose("#network", "VGG16")
     sentence = visitor.wait_for_toast("VGG16")
     assert "553 MB" in sentence
-    assert "bundled" in sentence
+    assert DEFAULT in sentence
     visitor.page.wait_for_function("(name) => document.querySelector('#network input').value === name", arg=chosen)
     assert visitor.layers() == [layer.name for layer in stages]
     visitor.page.locator(".gx-guess").nth(1).click()  # and the page goes on
@@ -197,7 +200,7 @@ def test_every_colour_map_repaints_and_asks_the_server_nothing(visitor, photos, 
     for name in COLORMAPS:
         visitor.page.locator(".gx-colormaps label", has_text=name).click()
         table = {tuple(color) for color in lookup_table(name).tolist()}
-        painted = {tuple(color) for color in np.unique(visitor.colors()[..., :3].reshape(-1, 3), axis=0).tolist()}
+        painted = {tuple(color) for color in np.unique(visitor.colors(0)[..., :3].reshape(-1, 3), axis=0).tolist()}
         assert painted <= table, name
         assert tuple(lookup_table(name)[0].tolist()) in painted, name
         assert len(painted) > 20, name
@@ -229,7 +232,7 @@ def test_the_browser_resizes_a_map_as_the_engine_does(visitor, photos):
     visitor.page.locator(".gx-colormaps label", has_text="grey").click()
     painted = visitor.colors()[..., 0].astype(np.float32)
     height, width = painted.shape
-    result = gc.explain(gc.load("bundled"), photos / "landscape.jpg")
+    result = gc.explain(gc.load(DEFAULT), photos / "landscape.jpg")
     expected = 255 * resize_heat(list(result.maps.values())[-1].heat, width, height)
     assert np.abs(painted - expected).max() <= 1.5
 
@@ -259,7 +262,7 @@ def test_any_class_can_be_searched_and_explained(visitor, photos):
 def test_the_last_layer_all_layers_and_chosen_ones(visitor, photos, stages):
     import gradcam_core as gc
 
-    every = [layer.name for layer in gc.load("bundled").layers]
+    every = [layer.name for layer in gc.load(DEFAULT).layers]
     visitor.explain(photos / "landscape.jpg")
 
     def wait_for_cards(count: int) -> None:
@@ -289,18 +292,17 @@ def test_leaving_no_layer_is_explained(visitor, photos, stages):
 
 
 def test_a_layer_without_evidence_says_so(visitor, photos):
-    visitor.explain(photos / "landscape.jpg")
-    visitor.page.get_by_label("All", exact=True).check()
     import gradcam_core as gc
 
-    network = gc.load("bundled")
+    visitor.explain(photos / "landscape.jpg")
+    network = gc.load(DEFAULT)
     for label in network.labels:
-        result = gc.explain(network, photos / "landscape.jpg", label.index, "all")
+        result = gc.explain(network, photos / "landscape.jpg", label.index)
         empty = [name for name, heat_map in result.maps.items() if heat_map.is_empty]
         if empty:
             break
     else:
-        pytest.skip("the built-in network has evidence for every class in every layer of this photo")
+        pytest.skip("the network has evidence for every class in every stage of this photo")
     name = label.name.replace("_", " ")
     visitor.choose("#class", name)
     visitor.wait_for_title(name)
@@ -369,7 +371,7 @@ def test_the_code_of_the_shared_scale_paints_as_the_page_does(visitor, photos, t
     hottest = {name: float(heat) for name, heat in (line.split() for line in answer.stdout.splitlines())}
     import gradcam_core as gc
 
-    peaks = {n: m.peak for n, m in gc.explain(gc.load("bundled"), photos / "landscape.jpg").maps.items()}
+    peaks = {n: m.peak for n, m in gc.explain(gc.load(DEFAULT), photos / "landscape.jpg").maps.items()}
     assert hottest == pytest.approx({name: peak / max(peaks.values()) for name, peak in peaks.items()}, rel=1e-3)
 
 
@@ -401,7 +403,7 @@ def test_an_enlarged_map_is_read_cell_by_cell_and_layer_by_layer(visitor, photos
     dialog.wait_for()
     readout, frame = dialog.locator(".gx-readout"), dialog.locator(".gx-cell")
     assert not frame.is_visible()
-    *_, before, last = gc.explain(gc.load("bundled"), photos / "landscape.jpg").maps.values()
+    *_, before, last = gc.explain(gc.load(DEFAULT), photos / "landscape.jpg").maps.values()
     rows, columns = last.heat.shape
 
     visitor.page.keyboard.press("ArrowRight")  # the first arrow goes to the hottest cell
@@ -489,7 +491,7 @@ def test_predict_gives_typed_predictions(client, photos):
 
 def test_explain_gives_a_summary_a_picture_and_the_maps(client, photos, stages):
     summary, sheet, raw = client.predict(image=photo(photos / "turned.jpg"), api_name="/explain")
-    assert summary["network"] == "bundled"
+    assert summary["network"] == DEFAULT
     assert summary["target"] == summary["predictions"][0]
     assert [entry["layer"] for entry in summary["maps"]] == [layer.name for layer in stages]
     assert summary["maps"][0]["cell"] == [640 / stages[0].shape[0], 480 / stages[0].shape[1]]
@@ -576,7 +578,7 @@ def test_a_wrong_count_is_explained(server, photos, top):
     upload = httpx.post(
         f"{server.url}/gradio_api/upload", files={"files": (photos / "landscape.jpg").open("rb")}
     ).json()
-    answer = call(server, "predict", [{"path": upload[0], "meta": FILE}, "bundled", top])
+    answer = call(server, "predict", [{"path": upload[0], "meta": FILE}, DEFAULT, top])
     assert answer.startswith("event: error")
 
 
@@ -610,7 +612,7 @@ def call(server, endpoint: str, arguments: list) -> str:
 )
 @pytest.mark.parametrize("endpoint", ["predict", "explain"])
 def test_no_path_of_the_server_and_no_address_can_be_read(server, endpoint, payload):
-    more = ["bundled", 5] if endpoint == "predict" else ["bundled", "", "stages", "logit"]
+    more = [DEFAULT, 5] if endpoint == "predict" else [DEFAULT, "", "stages", "logit"]
     answer = call(server, endpoint, [payload, *more])
     assert answer.startswith("event: error")
     assert "hostname is" not in answer  # refused before it was opened
@@ -619,7 +621,7 @@ def test_no_path_of_the_server_and_no_address_can_be_read(server, endpoint, payl
 
 def test_the_photo_is_required(server):
     assert "There is no photo" in call(
-        server, "explain", [None, "bundled", "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
+        server, "explain", [None, DEFAULT, "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
     )
 
 
@@ -718,7 +720,7 @@ def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
 def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(browser_context, photos, tmp_path, stages):
     with serve(tmp_path, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
         visitor = Visitor(browser_context, server.url)
-        assert "VGG16 (553 MB)" in visitor.wait_for_toast("The built-in network is used for now")
+        assert "VGG16 (553 MB)" in visitor.wait_for_toast(f"{DEFAULT} is used for now")
         visitor.explain(photos / "landscape.jpg")
         assert visitor.layers() == [layer.name for layer in stages]
         visitor.page.close()
