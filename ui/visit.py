@@ -25,6 +25,7 @@ from .photo_input import TITLE as PHOTO_TITLE
 log = logging.getLogger("gradcam")
 
 BESIDE = 3  # so many classes can stand beside the first
+INTERNAL = "Something broke on our side, and it has been logged. Try again, or with another photo."
 PROGRESS = gr.Progress()  # as a default value it tells Gradio to hand one in
 TITLES = {
     gc.PhotoError: PHOTO_TITLE,
@@ -51,8 +52,7 @@ def answering(step: Callable[Parameters, Answer]) -> Callable[Parameters, Answer
             raise refusal(str(error), title) from error
         except Exception as error:
             log.exception("Internal error in %s", step.__name__)
-            sentence = "Something broke on our side, and it has been logged. Try again, or with another photo."
-            raise refusal(sentence, "Internal error") from error
+            raise refusal(INTERNAL, "Internal error") from error
 
     return answer
 
