@@ -29,7 +29,7 @@ class Page(gr.Blocks):
             gr.Error: there are too few, or one is not of the kind that its component takes.
         """
         if len(inputs) < len(block_fn.inputs):
-            raise refusal(f"This call takes {len(block_fn.inputs)} arguments, not {len(inputs)}.", TITLE)
+            raise refusal(f"This call has {len(inputs)} of its {len(block_fn.inputs)} arguments.", TITLE)
         for component, value in zip(block_fn.inputs, inputs, strict=False):
             if isinstance(component, PhotoInput):
                 component.check(value)

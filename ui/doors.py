@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from gradio.route_utils import FnIndexInferError
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +30,9 @@ MARKS = 20_000  # values of a call; a list of all layers has some hundreds
 DEPTH = 50  # lists in lists
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[{\]}]")
+
+# What Gradio and FastAPI raise outside of the steps, on calls of endpoints and with values that do not exist.
+_MALFORMED = (FnIndexInferError, LookupError, TypeError, ValueError)
 
 
 class Refusal(Exception):  # noqa: N818
@@ -87,10 +92,11 @@ class Doors:
         except ClientDisconnect:
             pass  # nobody is there to answer
         except Exception as error:
-            if is_begun:
-                raise
             response = _response(error, path)
-            await response(scope, receive, send)
+            if not is_begun:
+                await response(scope, receive, send)
+            elif response.status_code >= 500:
+                raise
 
     def _check_origin(self, scope: Scope, path: str) -> None:
         """Refuse what another site has a browser send, be it by a name that it gave this machine (DNS rebinding)."""
@@ -120,11 +126,7 @@ class Doors:
 
         def check(total: int, more: int) -> None:
             if total > limit:
-                what = (
-                    "An upload is one photo of up to 20 MB"
-                    if is_upload
-                    else f"A call has up to {CALL_BYTES / 1e6:.0f} MB"
-                )
+                what = f"{'An upload is one photo of' if is_upload else 'A call has'} up to {limit / 1e6:.0f} MB"
                 raise Refusal(413, f"{what}; this one exceeds the maximum allowed size.")
             if (is_upload or total > SMALL) and more > self._allowance.left(visitor):
                 raise Refusal(
@@ -185,6 +187,9 @@ def _response(error: Exception, path: str) -> Response:
     status, sentence = 500, INTERNAL
     if isinstance(error, Refusal):
         status, sentence = error.status, str(error)
+    elif isinstance(error, _MALFORMED) or isinstance(error.__cause__, HTTPException):
+        status, sentence = 400, 'This is no call that the page takes. "Use via API" at its foot describes them.'
+        log.warning("A request to %s that cannot be understood: %r", path, error)
     elif isinstance(error, OSError):
         status, sentence = 507, str(unwritable(error))
     else:

@@ -6,6 +6,7 @@ Every step changes one thing of what is shown and leaves the rest, so an error l
 import functools
 import html
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
@@ -58,7 +59,8 @@ def answering(step: Callable[Parameters, Answer]) -> Callable[Parameters, Answer
 
 
 def refusal(sentence: str, title: str) -> gr.Error:
-    """An error for the visitor. Gradio shows it as HTML, and it may quote a file name."""
+    """An error for the visitor. Gradio shows it as HTML, and it may quote a file name, or what else they sent."""
+    sentence = re.sub(r"\S{120,}", lambda long: f"{long[0][:60]}...", sentence)
     return gr.Error(html.escape(sentence, quote=False), title=title, print_exception=False)
 
 
