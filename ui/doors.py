@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gradcam_core.image import MAX_BYTES
+from gradcam_core.photos import MAX_BYTES
 
 from .cache import unwritable
 from .uploads import Allowance
@@ -126,7 +126,7 @@ class Doors:
 
         def check(total: int, more: int) -> None:
             if total > limit:
-                what = f"{'An upload is one photo of' if is_upload else 'A call has'} up to {limit / 1e6:.0f} MB"
+                what = f"{'An upload is one photo of' if is_upload else 'A call has'} up to {limit >> 20} MB"
                 raise Refusal(413, f"{what}; this one exceeds the maximum allowed size.")
             if (is_upload or total > SMALL) and more > self._allowance.left(visitor):
                 raise Refusal(
