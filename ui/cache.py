@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gradio.processing_utils import hash_bytes
 
-from gradcam_core import GradcamError
+from gradcam_core import WriteError
 
 log = logging.getLogger("gradcam")
 
@@ -19,7 +19,7 @@ def keep(content: bytes, name: str, cache: str) -> str:
     writes such a file anew each time, and cuts it short for whoever is just reading it.
 
     Raises:
-        GradcamError: the folder is full or cannot be written.
+        WriteError: the folder is full or cannot be written.
     """
     folder = Path(cache).resolve() / hash_bytes(content)
     path = folder / name
@@ -40,7 +40,7 @@ def keep(content: bytes, name: str, cache: str) -> str:
     return str(path)
 
 
-def unwritable(error: OSError) -> GradcamError:
+def unwritable(error: Exception) -> WriteError:
     """What a visitor is told when the answer could not be stored. Where, and why, is in the log."""
     log.error("Files for visitors cannot be written: %s", error)
-    return GradcamError("The disk of this server is full or cannot be written. Try again in a few minutes.")
+    return WriteError("The disk of this server is full or cannot be written. Try again in a few minutes.")
