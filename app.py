@@ -5,11 +5,15 @@ import ctypes
 import logging
 import os
 import shutil
+import signal
 import sys
 import threading
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gradcam_core import GradcamError
 from gradcam_core.networks import loading, zoo
@@ -70,6 +74,20 @@ def arguments() -> argparse.Namespace:
         help="keep a visitor's files that are not used any more for so long (GRADCAM_KEEP; default: %(default)s)",
     )
     parser.add_argument(
+        "--visitor",
+        type=float,
+        default=os.environ.get("GRADCAM_VISITOR", "500"),
+        metavar="MB",
+        help="megabytes that one visitor may send within that time (GRADCAM_VISITOR; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--hosts",
+        default=os.environ.get("GRADCAM_HOSTS", ""),
+        metavar="NAME,...",
+        help="names of the page besides localhost, behind a reverse proxy, and of other sites that may call it "
+        "(GRADCAM_HOSTS)",
+    )
+    parser.add_argument(
         "--mcp",
         action="store_true",
         default=os.environ.get("GRADCAM_MCP", "").lower() in ("1", "true", "yes", "on"),
@@ -92,6 +110,37 @@ def main() -> int:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
 
+    try:
+        with _upload_folder() as folder:
+            return _serve(asked, started, folder)
+    except GradcamError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def _upload_folder() -> Iterator[Path]:
+    """A folder for visitors' files, which is gone when the page ends, be it by a signal."""
+    from ui import upload_folder
+
+    folder = upload_folder.claim()
+
+    def end(number: int, _frame: object) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(asked: argparse.Namespace, started: "Classifier | None", folder: Path) -> int:
+    """Build the page and serve it until it is stopped."""
     from ui import page  # Gradio takes seconds to import: --help and a wrong name do not wait for it
     from ui.choices import Networks
 
@@ -100,7 +149,12 @@ def main() -> int:
 
         mcp_tools.install()
     networks = Networks(asked.network, started)
-    blocks = page.build(networks, asked.keep)
+    try:
+        blocks = page.build(networks)
+    except OSError as error:
+        raise GradcamError(
+            f"The folder for visitors' photos, {folder}, cannot be written ({error.strerror})."
+        ) from error
     try:
         _, address, _ = blocks.launch(
             server_name=asked.host,
@@ -110,6 +164,7 @@ def main() -> int:
             ssr_mode=None if shutil.which(os.environ.get("GRADIO_NODE_PATH") or "node") else False,
             prevent_thread_lock=True,
             **page.LAUNCH,
+            **_guards(asked, folder),
         )
     except OSError:
         where = f"port {asked.port}" if asked.port else "all ports from 7860 on"
@@ -122,6 +177,36 @@ def main() -> int:
     threading.Thread(target=_warm_up, args=(networks,), daemon=True).start()
     blocks.block_thread()
     return 0
+
+
+def _guards(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """What `launch` is told so that visitors' files, their states and their requests stay within bounds."""
+    from starlette.middleware import Middleware
+
+    from ui import uploads
+    from ui.doors import Doors, is_local
+    from ui.housekeeping import lifespan, session_capacity
+    from ui.upload_folder import Sweeper
+
+    uploads.install()
+    seconds, present = max(3.0, 60 * asked.keep), Counter()
+    root = os.environ.get("GRADIO_ROOT_PATH", "")
+    hosts = {name.strip().lower() for name in asked.hosts.split(",")} | {urlsplit(root).hostname or ""}
+    hosts |= {os.environ.get("SPACE_HOST", "").lower()}
+    if os.environ.get("SPACE_ID"):
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")  # else all visitors of a Space have its proxy's address
+    is_laptop = is_local(asked.host) and not os.environ.get("SPACE_ID") and (not root or "://" in root)
+    doors = Middleware(
+        Doors,
+        allowance=uploads.Allowance(1e6 * asked.visitor, seconds),
+        present=present,
+        hosts=hosts - {""},
+        is_strict=is_laptop,
+    )
+    return {
+        "app_kwargs": {"middleware": [doors], "lifespan": lifespan(Sweeper(folder, seconds), present, seconds)},
+        "state_session_capacity": session_capacity(),
+    }
 
 
 def _share_memory() -> None:

@@ -17,6 +17,7 @@ from .errors import (
     SettingError,
     TargetError,
     WeightsError,
+    WriteError,
 )
 from .maps.explain import explain, explain_classes
 from .maps.explanation import Explanation, HeatMap
@@ -63,6 +64,7 @@ __all__ = [
     "SettingError",
     "TargetError",
     "WeightsError",
+    "WriteError",
     "colorize",
     "contact_sheet",
     "explain",

@@ -25,5 +25,9 @@ class LayerError(GradcamError):
     """A layer asked for does not exist or has no map to show."""
 
 
+class WriteError(GradcamError):
+    """A folder cannot be written: it is full, read-only, or no folder."""
+
+
 class SettingError(GradcamError):
     """A setting (score, method, colour map, opacity, ...) is outside what is possible."""

@@ -25,8 +25,8 @@ FLOORS = [
 PUBLIC = {
     "COLORMAPS", "FUSIONS", "METHODS", "NETWORKS", "SMOOTHINGS", "Classifier", "Explanation", "GradcamError", "HeatMap",
     "Label", "Layer", "LayerError", "NetworkError", "PhotoError", "Prediction", "SettingError", "TargetError",
-    "WeightsError", "colorize", "contact_sheet", "explain", "explain_classes", "load", "overlay", "read_image",
-    "select", "summary", "summary_table",
+    "WeightsError", "WriteError", "colorize", "contact_sheet", "explain", "explain_classes", "load", "overlay",
+    "read_image", "select", "summary", "summary_table",
 }  # fmt: skip
 
 

@@ -1,20 +1,20 @@
 """What a visitor takes away: one card at the photo's own size, or everything that is shown."""
 
 import io
-import re
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 import gradcam_core as gc
+from gradcam_core.pictures.saving import file_name, write_maps
 
-from .cache import keep
+from .cache import keep, unwritable
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ def card(explanations: Sequence[gc.Explanation], target: object, layer: object, 
         row.photo, row.maps[layer].scaled(_highest(explanations, style)), style.opacity, style.colormap
     )
     content = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
-    return keep(content, f"gradcam-{_file_name(row.target.name)}-{_file_name(layer)}.png", cache)
+    return keep(content, f"gradcam-{file_name(row.target.name)}-{file_name(layer)}.png", cache)
 
 
 def everything(explanations: Sequence[gc.Explanation], style: Style, cache: str) -> str:
     """All that `Explanation.save` writes, a folder for each class -> path of a .zip."""
     content = io.BytesIO()
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+    with _temporary_folder() as folder, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
         for row in explanations:
-            own = Path(folder) / f"{row.target.index:03}-{_file_name(row.target.name)}"
+            own = Path(folder) / f"{row.target.index:03}-{file_name(row.target.name)}"
             row.save(own, opacity=style.opacity, colormap=style.colormap, highest=_highest(explanations, style))
             for path in sorted(own.iterdir()):
                 # always the same date, so that equal files are stored once
@@ -60,13 +60,23 @@ def everything(explanations: Sequence[gc.Explanation], style: Style, cache: str)
                 entry.compress_type = zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED
                 file.writestr(entry, path.read_bytes())
     first = explanations[0]
-    return keep(content.getvalue(), f"gradcam-{_file_name(first.network)}-{_file_name(first.target.name)}.zip", cache)
+    return keep(content.getvalue(), f"gradcam-{file_name(first.network)}-{file_name(first.target.name)}.zip", cache)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder for as long as it is needed; where it lies, and why it cannot be written, is none of the visitor's."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield folder
+    except (gc.WriteError, OSError) as error:
+        raise unwritable(error) from error
 
 
 def raw_maps(explanation: gc.Explanation) -> bytes:
     """The signed float32 maps by layer name, as the bytes of an .npz file."""
     file = io.BytesIO()
-    np.savez_compressed(file, **{name: heat_map.raw for name, heat_map in explanation.maps.items()})
+    write_maps(file, {name: heat_map.raw for name, heat_map in explanation.maps.items()})
     return file.getvalue()
 
 
@@ -75,7 +85,3 @@ def _highest(explanations: Sequence[gc.Explanation], style: Style) -> float | No
     if style.scale == "each":
         return None
     return max(heat_map.peak for row in explanations for heat_map in row.maps.values())
-
-
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)

@@ -15,7 +15,6 @@ from typing import Any
 import cv2
 import gradio as gr
 import numpy as np
-from gradio.context import LocalContext
 from gradio.data_classes import FileData, GradioModel
 
 from gradcam_core import COLORMAPS, Explanation, HeatMap
@@ -91,14 +90,11 @@ class LayerGrid(gr.HTML):
         """Nothing: the page never reads its own answer back."""
 
     def postprocess(self, value: Sequence[Explanation] | None) -> LayerGridData | None:
-        """Explanations as the browser takes them; the photo lies in the cache, where Gradio clears it up."""
+        """Explanations as the browser takes them; the photo lies in the cache."""
         if not value:
             return None
         first, size = value[0], value[0].photo.shape[:2]
         photo = keep(_jpeg(first.photo), "photo.jpg", self.GRADIO_CACHE)
-        if page := LocalContext.blocks.get(None):
-            # Gradio makes each visitor a grid of their own at the first `gr.skip`, and clears none of its files away.
-            page.upload_file_set.add(photo)
         return LayerGridData(
             network=first.network,
             method=first.method,

@@ -8,7 +8,7 @@ from gradio_client.utils import is_file_obj_with_meta
 
 
 class ToolServer(gradio.mcp.GradioMCPServer):
-    """Gradio's server of tools; its answers are JSON and pictures, and photos that came as text are cleared away."""
+    """Gradio's server of tools; its answers are JSON and pictures."""
 
     def postprocess_output_data(self, data: Any, root_url: str) -> list[Any]:  # noqa: ANN401
         """An answer's values as blocks of content: a picture, a file's address, or JSON.
@@ -20,14 +20,6 @@ class ToolServer(gradio.mcp.GradioMCPServer):
             data = data[0]
         values = [value if is_file_obj_with_meta(value) else json.dumps(value) for value in data]
         return super().postprocess_output_data(values, root_url)
-
-    def convert_strings_to_filedata(self, value: dict[str, Any], filedata_positions: list[list[str | int]]) -> Any:  # noqa: ANN401
-        """A call's arguments with each file as Gradio describes files."""
-        arguments = super().convert_strings_to_filedata(value, filedata_positions)
-        texts = [name for name, text in value.items() if isinstance(text, str) and text.startswith("data:")]
-        files = filter(is_file_obj_with_meta, map(arguments.get, texts))
-        self.blocks.upload_file_set.update(file["path"] for file in files)  # for `delete_cache`
-        return arguments
 
 
 def install() -> None:

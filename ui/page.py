@@ -7,6 +7,7 @@ from gradcam_core.photos import MAX_BYTES
 from gradcam_core.settings import METHODS
 
 from . import api
+from .calls import Page
 from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
 from .layer_grid import ASSETS, LayerGrid
 from .photo_input import PhotoInput
@@ -137,10 +138,9 @@ MEND = """() => {
 TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
 
 
-def build(networks: Networks, keep: float = 8) -> gr.Blocks:
-    """The page over these networks, ready for ``launch``; a visitor's unused files are kept for so many minutes."""
-    kept = max(1, round(60 * keep))
-    with gr.Blocks(title=NAME, delete_cache=(max(1, kept // 8), kept), analytics_enabled=False) as page:
+def build(networks: Networks) -> gr.Blocks:
+    """The page over these networks, ready for ``launch``."""
+    with Page(title=NAME, analytics_enabled=False) as page:
         shown = gr.State(Shown(networks.start))
         gr.HTML(f"<div><h1>{NAME}</h1><p>{LEAD}</p></div>", elem_id="head", apply_default_css=False)
         with gr.Row(equal_height=False):

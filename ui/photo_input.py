@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData
 from gradio_client.utils import is_http_url_like
 
 TITLE = "This picture cannot be used"
+UPLOAD = "Upload the picture as a file."
 
 
 class PhotoInput(gr.Image):
@@ -27,6 +28,27 @@ class PhotoInput(gr.Image):
     def get_config(self, cls: type | None = None) -> dict[str, Any]:
         return super().get_config(gr.Image)  # the names of the props come from the signature of __init__
 
+    def check(self, payload: object) -> None:
+        """Refuse what is no file's description, before Gradio looks into it.
+
+        Raises:
+            gr.Error: the payload is neither None nor {"path": text, "meta": {"_type": "gradio.FileData"}}.
+        """
+        if payload is None:
+            return
+        try:
+            if not isinstance(payload, dict) or not isinstance(payload.get("meta"), dict):
+                raise TypeError
+            path = FileData.model_validate(payload, context={"validate_meta": True}).path
+            is_known = is_http_url_like(path) or self._is_uploaded(path)
+        except (TypeError, ValueError, OSError) as error:
+            raise _refusal(f"{UPLOAD} In Python: image=gradio_client.handle_file(path).") from error
+        if not is_known:
+            raise _refusal(UPLOAD)
+
+    def _is_uploaded(self, path: str) -> bool:
+        return Path(path).resolve().is_relative_to(Path(self.GRADIO_CACHE).resolve())
+
     def preprocess(self, payload: ImageData | None) -> str | None:
         """The path of the uploaded file; None where there is no photo.
 
@@ -35,9 +57,9 @@ class PhotoInput(gr.Image):
         """
         if payload is None:
             return None
-        path = Path(payload.path).resolve() if payload.path else None
-        if path is None or not path.is_relative_to(Path(self.GRADIO_CACHE).resolve()):
-            raise _refusal("Upload the picture as a file.")
+        if not payload.path or not self._is_uploaded(payload.path):
+            raise _refusal(UPLOAD)
+        path = Path(payload.path).resolve()
         if not path.is_file():
             raise _refusal("The uploaded file is no longer here. Choose the picture again.")
         return str(path)

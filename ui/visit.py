@@ -6,6 +6,7 @@ Every step changes one thing of what is shown and leaves the rest, so an error l
 import functools
 import html
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
@@ -26,6 +27,7 @@ from .photo_input import TITLE as PHOTO_TITLE
 log = logging.getLogger("gradcam")
 
 BESIDE = 3  # so many classes can stand beside the first
+INTERNAL = "Something broke on our side, and it has been logged. Try again, or with another photo."
 PROGRESS = gr.Progress()  # as a default value it tells Gradio to hand one in
 TITLES = {
     gc.PhotoError: PHOTO_TITLE,
@@ -52,14 +54,14 @@ def answering(step: Callable[Parameters, Answer]) -> Callable[Parameters, Answer
             raise refusal(str(error), title) from error
         except Exception as error:
             log.exception("Internal error in %s", step.__name__)
-            sentence = "Something broke on our side, and it has been logged. Try again, or with another photo."
-            raise refusal(sentence, "Internal error") from error
+            raise refusal(INTERNAL, "Internal error") from error
 
     return answer
 
 
 def refusal(sentence: str, title: str) -> gr.Error:
-    """An error for the visitor. Gradio shows it as HTML, and it may quote a file name."""
+    """An error for the visitor. Gradio shows it as HTML, and it may quote a file name, or what else they sent."""
+    sentence = re.sub(r"\S{120,}", lambda long: f"{long[0][:60]}...", sentence)
     return gr.Error(html.escape(sentence, quote=False), title=title, print_exception=False)
 
 

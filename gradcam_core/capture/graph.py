@@ -15,6 +15,7 @@ from keras import ops
 from keras.src.models.functional import Functional
 
 from ..errors import NetworkError
+from .scopes import allow_any_name
 
 Visit = Callable[[str, keras.Operation, list[Any], Any], None]  # name, operation, its inputs, its output
 
@@ -60,6 +61,7 @@ def run(
             kwargs["training"] = False
         return _logits(operation, args, kwargs) if is_head else after(operation, operation(*args, **kwargs))
 
+    allow_any_name()
     (logits,) = keras.tree.flatten(_walk(model, batch, apply, visit))  # an output may have a name: {"species": ...}
     return tf.cast(tf.reshape(logits, (tf.shape(logits)[0], -1)), tf.float32)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .. import COLORMAPS
+from ..pictures.saving import file_name
 from ..settings import FUSIONS
 from .options import each, explained, load_network, of_maps, of_network, percent
 
@@ -61,9 +62,9 @@ def _folders(photos: Sequence[str], out: Path) -> dict[str, Path]:
     """A folder of its own for each photo, by its file name; equal names from different folders are numbered."""
     folders: dict[str, Path] = {}
     for photo in dict.fromkeys(photos):
-        stem, number = Path(photo).stem or "photo", 1
+        stem, number = file_name(Path(photo).stem, also=" ").strip("_ ") or "photo", 1
         folder = out / stem
-        while folder in folders.values():
+        while str(folder).casefold() in (str(taken).casefold() for taken in folders.values()):
             number += 1
             folder = out / f"{stem}-{number}"
         folders[photo] = folder

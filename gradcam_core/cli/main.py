@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from .. import GradcamError, __version__
 from . import explain, layers, networks, predict, test
@@ -13,10 +14,8 @@ from .options import PROGRAM, complain
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 1 if anything failed (2 for wrong usage)."""
-    options = _parser().parse_args(arguments)
-    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata: a photo is read, or its error says why not
     try:
-        return options.run(options)
+        return _run(arguments)
     except GradcamError as error:
         complain(str(error))
         return 1
@@ -24,8 +23,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("stopped.")
         return 130
     except BrokenPipeError:  # `gradcam networks | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         return 0
+    except OSError as error:  # `gradcam networks > /dev/full`
+        _silence(sys.stdout)
+        try:
+            complain(f"the output cannot be written: {error.strerror or error}.")
+            sys.stderr.flush()
+        except OSError:
+            _silence(sys.stderr)
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        warnings.filterwarnings("ignore", module="PIL")  # of odd metadata: a photo is read, or its error says why not
+        return options.run(options)
+    finally:
+        sys.stdout.flush()  # what cannot be written is said here, and not while Python ends
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

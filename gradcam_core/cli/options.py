@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from .. import PhotoError, explain, load
+from .. import PhotoError, WriteError, explain, load
 from ..networks.zoo import DEFAULT
 from ..quiet import import_tensorflow
 from ..settings import METHODS, SCORES, SMOOTHINGS
@@ -133,7 +133,7 @@ def each(photos: Sequence[str], one: Callable[[str], None], done: str) -> int:
     for photo in tqdm(photos, unit="photo", disable=None if len(photos) > 1 else True, leave=False, file=sys.stderr):
         try:
             one(photo)
-        except PhotoError as error:
+        except (PhotoError, WriteError) as error:
             failed += 1
             complain(f"{photo}: {error}")
     if len(photos) > 1:

@@ -21,6 +21,7 @@ Preprocess = Callable[[np.ndarray], np.ndarray]
 LabelSource = Sequence[str] | Sequence[tuple[str, str]]
 
 DEFAULT_SIDE = 224  # for networks that take any size
+_LONGEST = 200  # characters of a class: the nearest names to a long text take long to find
 KEPT_TRACES = 16
 
 
@@ -211,6 +212,8 @@ class Classifier:
             raise TargetError(f"{self.name} has the classes 0 to {len(self.labels) - 1}; {target} is not one of them.")
         if not isinstance(target, str) or not target.strip():
             raise TargetError("The class is given as an index, a name or a WordNet id.")
+        if len(target) > _LONGEST:
+            raise TargetError(f"The class is given by a text of up to {_LONGEST} characters, not {len(target)}.")
         wanted = _fold(target)
         matches = [label for label in self.labels if wanted in (_fold(label.name), label.wordnet_id)]
         if len(matches) == 1:

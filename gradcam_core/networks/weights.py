@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ Progress = Callable[[str, float, float], None]
 STORE = "https://storage.googleapis.com"
 TIMEOUT = 30.0  # seconds without a byte after which the server counts as gone
 _BLOCK = 1 << 20  # bytes
+_LARGER = 1.25  # times what is known of a file's size, which counts its numbers alone
 _WITHOUT = "EfficientNetLite0 works without a download."
 _DEAD_PART = 3600.0  # seconds without a write after which a part file belongs to nobody
 _UNREADABLE = (
@@ -44,7 +46,8 @@ class WeightsFile:
         name: the file's name in the folder `folder`.
         address: its path in the store.
         size: in bytes, about; what counts is what the server says.
-        digest: its MD5 or SHA-256 as Keras knows it; None where Keras knows none.
+        digest: its MD5 or SHA-256 as Keras knows it; where Keras knows none, that of the first file that worked
+            is kept in KERAS_HOME/digests.
     """
 
     network: str
@@ -173,11 +176,12 @@ def _receive(file: WeightsFile, output: BinaryIO, progress: Progress | None, tim
         raise _FetchError(_reason(error, timeout)) from error
     with response:
         length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else None
+        total = int(length) if length.isdecimal() and len(length) < 20 else None
         expected = total or file.size
         done = 0
         reported = 0.0
         _check_room(file, expected)
+        _check_size(file, expected)
         while True:
             try:
                 block = response.read1(_BLOCK)
@@ -194,6 +198,7 @@ def _receive(file: WeightsFile, output: BinaryIO, progress: Progress | None, tim
                     f"{folder()} ({_cause(error)}); {_WITHOUT}"
                 ) from error
             done += len(block)
+            _check_size(file, done)
             if time.monotonic() - reported >= 0.1:
                 reported = time.monotonic()
                 _check_room(file, expected - done)
@@ -204,6 +209,12 @@ def _receive(file: WeightsFile, output: BinaryIO, progress: Progress | None, tim
     if progress is not None:
         progress("download", done, done)
     return done
+
+
+def _check_size(file: WeightsFile, size: int) -> None:
+    """Stop at what the file can have at most: a server that goes on for ever would fill the disk."""
+    if size > _LARGER * file.size + _BLOCK:
+        raise _FetchError(f"the server sends {_megabytes(size)} or more, and the file has {_megabytes(file.size)}")
 
 
 def _check_room(file: WeightsFile, needed: int) -> None:
@@ -217,14 +228,14 @@ def _check_room(file: WeightsFile, needed: int) -> None:
 
 def _works(path: Path, file: WeightsFile, use: Callable[[Path], None]) -> bool:
     """Whether the file is the one Keras knows, and can be used."""
+    known = file.digest or (_remembered(path) if path == file.path else None)
+    algorithm = "md5" if known is not None and len(known) == 32 else "sha256"
     try:
         with path.open("rb") as content:
-            if file.digest is not None:
-                algorithm = "sha256" if len(file.digest) == 64 else "md5"
-                found = hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-                if found != file.digest:
-                    _log.warning("%s: its %s is %s, not %s", path, algorithm, found, file.digest)
-                    return False
+            found = hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+        if known is not None and found != known:
+            _log.warning("%s: its %s is %s, not %s", path, algorithm, found, known)
+            return False
     except PermissionError as error:
         raise WeightsError(
             f"The weights of {file.network} in {path} cannot be read ({_cause(error)}); {_WITHOUT}"
@@ -237,7 +248,30 @@ def _works(path: Path, file: WeightsFile, use: Callable[[Path], None]) -> bool:
     except _UNREADABLE as error:
         _log.warning("%s cannot be used: %s", path, error)
         return False
+    if known is None:
+        _remember(file.path, found)
     return True
+
+
+def _digest_file(path: Path) -> Path:
+    return path.parent.with_name("digests") / f"{path.name}.sha256"
+
+
+def _remembered(path: Path) -> str | None:
+    """The digest that the file had when it was first used, if it was."""
+    with suppress(OSError, ValueError, IndexError):
+        digest = _digest_file(path).read_text("ascii").split()[0]
+        return digest if len(digest) == 64 else None
+    return None
+
+
+def _remember(path: Path, digest: str) -> None:
+    """As ``sha256sum`` writes it. Where the owner has made KERAS_HOME read-only nothing is written, as root either."""
+    kept = _digest_file(path)
+    with suppress(OSError):
+        if kept.parent.parent.stat().st_mode & 0o200:
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(f"{digest}  {path.name}\n", "ascii")
 
 
 def _remove_dead_parts(path: Path) -> None:

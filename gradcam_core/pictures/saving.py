@@ -2,15 +2,19 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
-from ..errors import GradcamError
+from ..errors import WriteError
 from .render import contact_sheet, overlay, resize_heat
+
+_LONGEST = 60  # bytes of a name: a file's may have 255, and be made of a few
 
 
 def save(
@@ -38,10 +42,10 @@ def save(
         The path of the manifest.
 
     Raises:
-        GradcamError: the folder cannot be written.
+        WriteError: the folder cannot be written.
         SettingError: the style is not possible.
     """
-    manifest = folder / "manifest.json"
+    manifest, part = folder / "manifest.json", folder / "manifest.part"
     height, width = photo.shape[:2]
     # A setting that is wrong ends it here, before what an older explanation left in the folder is touched.
     sheet = contact_sheet(photo, heats, **style)
@@ -67,24 +71,52 @@ def save(
         for name, picture in pictures.items():
             _write(folder / name, picture)
         with (folder / "maps.npz").open("wb") as file:
-            np.savez_compressed(file, **raw)
-        part = manifest.with_suffix(".part")
+            write_maps(file, raw)
         part.write_text(json.dumps(content, indent=2) + "\n")
         part.replace(manifest)
     except OSError as error:
-        raise GradcamError(f"The folder {str(folder)!r} cannot be written: {error.strerror or error}.") from error
+        with suppress(OSError):
+            part.unlink()
+        raise WriteError(f"The folder {str(folder)!r} cannot be written: {error.strerror or error}.") from error
     return manifest
+
+
+def write_maps(file: BinaryIO, maps: Mapping[str, np.ndarray]) -> None:
+    """Raw maps as an .npz. `numpy.savez_compressed` takes them by keyword: a layer may not be called "file" there."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, raw in maps.items():
+            # always the same date, so that equal maps are equal files
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w") as content:
+                np.lib.format.write_array(content, raw, allow_pickle=False)
 
 
 def _file_stems(names: Iterable[str]) -> dict[str, str]:
     """A file name for each layer name; names that differ only in unsafe characters stay apart."""
     stems: dict[str, str] = {}
     for name in names:
-        stem = re.sub(r"[^\w.-]+", "_", name)
-        while stem.casefold() in (taken.casefold() for taken in stems.values()):
-            stem += "_"
+        stem, number = file_name(name), 1
+        taken = {other.casefold() for other in stems.values()}
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{file_name(name)}-{number}"
         stems[name] = stem
     return stems
+
+
+def file_name(text: str, also: str = "") -> str:
+    """A text as (part of) a file's name, which leads into no other folder and fits on every disk.
+
+    Args:
+        text: the name of a photo, layer, class or network.
+        also: characters that stay, besides letters, digits, "_", "-" and, but at the ends, ".".
+
+    >>> file_name("vgg16/block5_conv3"), file_name("..")
+    ('vgg16_block5_conv3', '_')
+    """
+    name = re.sub(rf"[^\w.{re.escape(also)}-]+", "_", text).strip(". ")
+    return name.encode()[:_LONGEST].decode(errors="ignore") or "_"
 
 
 def _write(path: Path, image: np.ndarray) -> None:

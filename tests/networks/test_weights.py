@@ -304,6 +304,71 @@ def test_content_with_another_digest_is_damaged(server, home, content):
     assert len(server.requests) == 3
 
 
+def test_a_bit_that_flips_is_found_where_keras_knows_no_digest(server, home, content):
+    flipped = bytearray(content)
+    flipped[500_000] ^= 1
+    home.mkdir(parents=True)
+    path = home / "some_net.h5"
+    path.write_bytes(content)
+    fetch(wanted(content), read)  # it was here already, and works
+    path.write_bytes(flipped)
+    server.answer = whole(content)
+    assert fetch(wanted(content), read).read_bytes() == content
+    path.write_bytes(flipped)  # and the one that was fetched
+    assert fetch(wanted(content), read).read_bytes() == content
+    assert len(server.requests) == 2
+
+
+def test_another_release_of_the_file_is_taken_once_the_old_one_is_gone(server, home, content, tmp_path):
+    server.answer = whole(content)
+    fetch(wanted(content), read).unlink()
+    with h5py.File(tmp_path / "newer.h5", "w") as file:
+        file["kernel"] = np.ones(100_000)
+    newer = (tmp_path / "newer.h5").read_bytes()
+    server.answer = whole(newer)
+    for _ in range(2):
+        assert fetch(wanted(content), read).read_bytes() == newer
+    assert len(server.requests) == 2
+
+
+def test_a_folder_that_is_read_only_stays_as_it_is(home, content):
+    home.mkdir(parents=True)
+    (home / "some_net.h5").write_bytes(content)
+    home.parent.chmod(0o500)
+    fetch(wanted(content), read)
+    home.parent.chmod(0o700)
+    assert [path.name for path in home.parent.iterdir()] == ["models"]
+
+
+def endless(announced: int | None):
+    """Sends for as long as somebody takes it."""
+
+    def answer(handler):
+        handler.send_response(200)
+        if announced:
+            handler.send_header("Content-Length", str(announced))
+        handler.end_headers()
+        handler.server.sent = 0
+        try:
+            while not handler.server.over.is_set():
+                handler.wfile.write(bytes(1 << 20))
+                handler.server.sent += 1 << 20
+        except OSError:
+            handler.close_connection = True
+
+    return answer
+
+
+@pytest.mark.parametrize("announced", [None, 10**10])
+def test_a_server_that_never_ends_is_left_soon(server, home, content, announced):
+    server.answer = endless(announced)
+    with pytest.raises(WeightsError) as error:
+        fetch(wanted(content), read)
+    assert_is_a_sentence(error, "MB or more, and the file has 0.8 MB")
+    assert server.sent < 40e6  # what lies in the buffers of the connection comes on top
+    assert list(home.iterdir()) == []
+
+
 def test_a_good_file_here_needs_no_server(home, content, monkeypatch):
     monkeypatch.setenv("GRADCAM_WEIGHTS_URL", "http://127.0.0.1:1")
     home.mkdir(parents=True)

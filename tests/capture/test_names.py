@@ -1,0 +1,46 @@
+"""Layers are called what Keras allows, also what TensorFlow does not take as a scope."""
+
+import keras
+import numpy as np
+import pytest
+from tiny_networks import noise, seeded
+
+import gradcam_core as gc
+from gradcam_core.trust import sanity_check
+
+NAMES = ["first conv", "блок1", "_conv", "-x", "a:b", "a%b", "层", "a\nb", "x" * 3000, "conv.1>2", "{}"]
+
+
+def network_of(name: str, is_nested: bool) -> tuple[gc.Classifier, keras.Model]:
+    inputs = keras.Input((12, 16, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, name=name)(inputs)
+    x = keras.layers.ReLU(name=f"{name} 2")(x)
+    if is_nested:
+        inner = keras.Model(inputs, x, name=f"{name} model")
+        inputs = keras.Input((12, 16, 3))
+        x = inner(inputs)
+    x = keras.layers.GlobalAveragePooling2D(name=f"{name} pool")(x)
+    model = seeded(keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name=f"{name} head")(x)))
+    return gc.Classifier("named", model), model
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_with_any_name_are_explained(name, is_nested):
+    network, model = network_of(name, is_nested)
+    photo = noise(20)
+    layer = f"{name} model/{name} 2" if is_nested else f"{name} 2"
+    explanation = gc.explain(network, photo, 1, [layer])
+    assert list(explanation.maps) == [layer]
+    expected = model(network.to_input(photo)).numpy()[0]
+    found = {prediction.index: prediction.probability for prediction in explanation.predictions}
+    np.testing.assert_allclose([found[index] for index in range(3)], expected, atol=1e-5)
+
+
+def test_so_they_are_by_the_other_passes():
+    network, _ = network_of("первый слой", False)
+    photo = noise(20)
+    for method in ("guided", "scorecam"):
+        assert gc.explain(network, photo, 1, "last", method=method).maps
+    assert gc.explain_classes(network, photo, [0, 1], "last")[1].maps
+    assert sanity_check(network, photo, 1, draws=1).passes
