@@ -107,6 +107,18 @@ def test_maps_count_as_memory_and_not_only_photos(network, pair):
     assert explained.photo(pair[0]) is not first
 
 
+def test_the_photo_that_was_not_used_for_longest_is_forgotten_first(network, pair, tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(Path(pair[1]).read_bytes())
+    paths = [*pair, str(photo)]
+    explained = Explained(limit=6000)  # 2880 + 1620 + 1620 bytes are too many, with a map
+    kept = [explained.photo(path) for path in paths]
+    explained.photo(paths[0])  # the first one again: now the second has waited longest
+    explained.explain(network, paths[2], [None], "last")
+    assert explained.photo(paths[0]) is kept[0]
+    assert explained.photo(paths[1]) is not kept[1]
+
+
 # --- files for the browser ---
 
 

@@ -111,6 +111,9 @@ def test_without_a_photo_another_network_brings_its_classes(steps, network):
 def test_a_class_chosen_beforehand_holds_for_the_first_photo_alone(steps, uploads):
     before = Shown("own", None, 2, (1,), instead_of=0)
     after, *classes, grid = steps.photo(uploads[0], before)
+    best = grid[0].predictions[0]
+    shown_as = f"{best.name.replace('_', ' ')} · {best.probability:.1%}"
+    assert all(dropdown.choices[0] == (shown_as, best.index) for dropdown in classes)
     assert after == replace(before, photo=uploads[0])
     assert rows(grid) == [2, 1]
     assert values(classes) == [2, [1], 0]
@@ -125,6 +128,7 @@ def test_a_photo_that_replaces_another_takes_no_class_over(steps, uploads, shown
     """The browser takes the first away before it sends the second."""
     away, *_, grid = steps.clear(shown)
     assert grid is None
+    away, *_ = steps.target(1, away)
     after, *_, grid = steps.photo(uploads[1], away)
     assert after == replace(shown, photo=uploads[1], target=None, beside=(), instead_of=None)
     assert list(grid[0].maps) == ["conv1", "add2"]
@@ -285,6 +289,11 @@ def test_the_share_that_is_asked_for_is_hidden_where_the_chosen_map_is_hot(steps
     assert steps.hide("conv1", 35, shown) == hidden_html(expected, found.target)
 
 
+def test_a_map_that_is_not_shown_is_not_hidden(steps, shown):
+    for layer in ("relu2", "nowhere", 3, None):
+        assert refused(steps.hide, layer, 20, shown).startswith("This map is no longer shown.")
+
+
 # --- two visitors ---
 
 
@@ -302,7 +311,7 @@ def test_only_the_visitor_who_stops_is_stopped(steps, uploads):
         return steps.method("scorecam", Shown("own", uploads[1], layers="last"), progress)
 
     try:
-        with pytest.raises(gr.Error, match="Stopped. What is shown stays."):
+        with pytest.raises(gr.Error, match="What is shown stays"):
             score_cam("first", stops="first")
         assert score_cam("first", stops="second")[-1][0].method == "scorecam"  # and the first goes on
     finally:

@@ -1,5 +1,6 @@
 """A page with nothing but the grid, for the tests that choose its answers: real component, real browser, no network."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,12 @@ import gradcam_core as gc
 from ui.layer_grid import LayerGrid
 
 LAYERS = {"fine": (7, 5), "middle": (4, 3), "coarse": (3, 2)}  # name -> (rows, columns) of its map
+OWL, LYNX, NEWT = (
+    gc.Prediction(7, "n001", "tawny_owl", 0.62),
+    gc.Prediction(3, "n002", "lynx", 0.0004),
+    gc.Prediction(11, None, "newt", 0.042),
+)
+SEEN = (OWL, NEWT)  # the lynx is not among the most probable
 
 
 def photo(height: int = 260, width: int = 180) -> np.ndarray:
@@ -41,25 +48,45 @@ def explanation(
     return gc.Explanation(**{**settings, **changes}, predictions=predictions or (target,), target=target, maps=maps)
 
 
+ONE = [explanation(OWL, {"fine": 2.0, "middle": 0.0, "coarse": 4.0}, SEEN)]
+TWO = [  # the highest peak is in the second row
+    explanation(OWL, {"fine": 2.0, "middle": 1.0, "coarse": 4.0}, SEEN),
+    explanation(LYNX, {"fine": 16.0, "middle": 8.0, "coarse": 12.0}, SEEN),
+]
+HELD = [
+    explanation(row, {"coarse": 0.0}, SEEN, instead_of=NEWT, method="layercam", score="probability")
+    for row in (OWL, LYNX)
+]
+LATE, LOST = ([explanation(NEWT, {"coarse": 1.0}, SEEN, photo=photo(height, 240))] for height in (150, 160))
+ANSWERS = {"one": ONE, "two": TWO, "held": HELD, "late": LATE, "lost": LOST, "none": None}
+TITLES = {"one": "tawny owl", "two": "tawny owl, lynx", "held": "tawny owl, lynx rather than newt"}
+
+
 @contextmanager
-def gallery(answers: dict[str, list[gc.Explanation] | None]) -> Iterator[str]:
+def gallery(answers: dict[str, list[gc.Explanation] | None] = ANSWERS) -> Iterator[str]:
     """The address of a page with the grid, and a button for each answer that it can be given."""
 
+    numbers = itertools.count()  # no two clicks are heard alike
+
     def hear(event: gr.EventData) -> str:
-        return json.dumps(event._data)
+        return json.dumps([next(numbers), event._data])
 
     with gr.Blocks(analytics_enabled=False) as page:
-        for name in answers:
-            gr.Button(name, elem_id=f"show-{name}")
+        buttons = [gr.Button(name, elem_id=f"show-{name}") for name in answers]
         grid = LayerGrid(elem_id="grid")
         heard = gr.Textbox(elem_id="heard", label="heard")
-        for name, button in zip(answers, list(page.blocks.values())[1:], strict=False):
-            button.click(lambda name=name: answers[name], None, [grid], show_progress="hidden")
+        for button, answer in zip(buttons, answers.values(), strict=True):
+            button.click(lambda answer=answer: answer, None, [grid], show_progress="hidden")
         for event in (grid.select, grid.download):
             event(hear, None, [heard], show_progress="hidden")
     port = free_port()
     page.launch(
-        server_name="127.0.0.1", server_port=port, quiet=True, ssr_mode=False, prevent_thread_lock=True, run_history=False
+        server_name="127.0.0.1",
+        server_port=port,
+        quiet=True,
+        ssr_mode=False,
+        prevent_thread_lock=True,
+        run_history=False,
     )
     try:
         yield f"http://127.0.0.1:{port}"
@@ -70,24 +97,50 @@ def gallery(answers: dict[str, list[gc.Explanation] | None]) -> Iterator[str]:
 class Onlooker(Visitor):
     """Somebody in the gallery."""
 
-    def __init__(self, context, url: str, query: str = ""):
+    def __init__(self, context, url: str):
         self.url, self.requests, self.complaints = url, [], []
+        self.now = ""  # the answer that is shown
         self.page = context.new_page()
+        self.page.set_default_timeout(15000)
         self.page.set_viewport_size({"width": 1280, "height": 1100})
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
-        self.page.goto(url + query)
+        self.page.goto(url)
         self.page.locator(".gx").wait_for()
 
     def show(self, name: str) -> None:
         """Have the server send an answer, without waiting for it."""
+        self.now = name
         self.page.locator(f"#show-{name}").click()
 
-    def see(self, name: str, title: str) -> None:
+    def see(self, name: str) -> None:
         """Have the server send an answer, and wait until it is shown."""
+        if name == self.now:
+            return
+        self.page.evaluate("for (const row of document.querySelectorAll('.gx-row')) row.isOld = true")
         self.show(name)
-        self.wait_for_title(title)
-        self.page.wait_for_function("[...document.querySelectorAll('.gx-card')].every((card) => card.canvas.levels)")
+        self.page.wait_for_function(
+            """(title) => {
+                const rows = document.querySelectorAll('.gx-row'), cards = document.querySelectorAll('.gx-card');
+                return document.querySelector('.gx-title').textContent === title && rows.length && !rows[0].isOld
+                    && [...cards].every((card) => card.canvas.levels);
+            }""",
+            arg=f"Evidence for {TITLES[name]}",
+        )
+
+    def reset(self) -> None:
+        """The toolbar as a new visitor finds it, and no dialog."""
+        self.complaints.clear()
+        self.page.evaluate(
+            """() => {
+                document.querySelector('dialog')?.close();
+                const form = document.querySelector('.gx-toolbar');
+                Object.assign(form.opacity, { value: 0.4 });
+                Object.assign(form.colormap, { value: 'jet' });
+                Object.assign(form.scale, { value: 'each' });
+                form.dispatchEvent(new Event('input'));
+            }"""
+        )
 
     def hear(self, click) -> dict:
         """What the grid tells the server at a click."""
@@ -95,9 +148,9 @@ class Onlooker(Visitor):
         before = field.input_value()
         click()
         self.page.wait_for_function(
-            "(before) => ![before, ''].includes(document.querySelector('#heard textarea').value)", arg=before
+            "(before) => document.querySelector('#heard textarea').value !== before", arg=before
         )
-        return json.loads(field.input_value())
+        return json.loads(field.input_value())[1]
 
     def enlarge(self, card: int):
         """Open a card's dialog."""
