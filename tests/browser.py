@@ -28,7 +28,7 @@ class Visitor:
         self.page.goto(url)
         self.page.wait_for_selector(PHOTO)
         # The class list is filled when the network is loaded and the page has introduced itself.
-        self.page.wait_for_function("document.querySelector('#network')?.textContent.includes('knows only')")
+        self.page.wait_for_function("document.querySelector('#network')?.textContent.includes('classes')")
 
     def drop(self, path: Path) -> None:
         """Drag a file onto the photo."""

@@ -14,6 +14,7 @@ import gradcam_core as gc
 from ui.layer_grid import LayerGrid
 
 LAYERS = {"fine": (7, 5), "middle": (4, 3), "coarse": (3, 2)}  # name -> (rows, columns) of its map
+SIZE = {"width": 1280, "height": 1800}  # of the window: all cards are near enough to be painted
 OWL, LYNX, NEWT = (
     gc.Prediction(7, "n001", "tawny_owl", 0.62),
     gc.Prediction(3, "n002", "lynx", 0.0004),
@@ -57,9 +58,15 @@ HELD = [
     explanation(row, {"coarse": 0.0}, SEEN, instead_of=NEWT, method="layercam", score="probability")
     for row in (OWL, LYNX)
 ]
+MARKUP = '<img src=x onerror="window.hit = 1">&amp;'
+WILD = [  # names that are markup, end a line of code, and close quotes
+    explanation(row, {f"{MARKUP} '1'": 1.0, "b": 0.0}, network=MARKUP, instead_of=gc.Prediction(1, None, MARKUP, 0.1))
+    for row in (gc.Prediction(0, None, f"{MARKUP}\nimport no_such_module", 0.5), gc.Prediction(2, None, MARKUP, 0.2))
+]
 LATE, LOST = ([explanation(NEWT, {"coarse": 1.0}, SEEN, photo=photo(height, 240))] for height in (150, 160))
-ANSWERS = {"one": ONE, "two": TWO, "held": HELD, "late": LATE, "lost": LOST, "none": None}
+ANSWERS = {"one": ONE, "two": TWO, "held": HELD, "wild": WILD, "late": LATE, "lost": LOST, "none": None}
 TITLES = {"one": "tawny owl", "two": "tawny owl, lynx", "held": "tawny owl, lynx rather than newt"}
+TITLES["wild"] = f"{MARKUP} import no such module, {MARKUP} rather than {MARKUP}"
 
 
 @contextmanager
@@ -102,7 +109,7 @@ class Onlooker(Visitor):
         self.now = ""  # the answer that is shown
         self.page = context.new_page()
         self.page.set_default_timeout(15000)
-        self.page.set_viewport_size({"width": 1280, "height": 1100})
+        self.page.set_viewport_size(SIZE)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
         self.page.goto(url)

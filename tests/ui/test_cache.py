@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from networks import deep_network
+from tiny_networks import deep_network
 
 import gradcam_core as gc
 from ui.cache import keep

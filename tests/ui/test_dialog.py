@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from gallery import TWO, Onlooker
+from gallery import SIZE, TWO, Onlooker
 
-from gradcam_core.render import lookup_table, resize_heat
+from gradcam_core.pictures.render import lookup_table, resize_heat
 
 MAPS = [heat_map for row in TWO for heat_map in row.maps.values()]
 NAMES = [
@@ -134,7 +134,7 @@ def test_the_keys_of_the_dialog_do_not_scroll_the_page(onlooker, enlarged):
     )
     assert canceled == ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageUp", "PageDown"]
     assert onlooker.page.evaluate("scrollY") == before
-    onlooker.page.set_viewport_size({"width": 1280, "height": 1100})
+    onlooker.page.set_viewport_size(SIZE)
 
 
 def test_the_focus_stays_in_the_dialog_and_returns_to_the_card_that_was_shown_last(onlooker, enlarged):

@@ -5,7 +5,7 @@ import pytest
 from gallery import TWO, Onlooker
 
 import gradcam_core as gc
-from gradcam_core.render import lookup_table, resize_heat
+from gradcam_core.pictures.render import lookup_table, resize_heat
 
 # An image of the same address that is asked for later is ready later.
 AFTER_LOADING = """(url) => new Promise((then) => {

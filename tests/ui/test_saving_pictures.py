@@ -9,8 +9,8 @@ import gradio as gr
 import numpy as np
 import pytest
 from gallery import HELD, LYNX, NEWT, ONE, OWL, TWO, Onlooker, explanation
-from networks import deep_network
 from PIL import Image
+from tiny_networks import deep_network
 
 import gradcam_core as gc
 from ui.choices import Networks

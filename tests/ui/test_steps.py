@@ -7,7 +7,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from gradio.context import LocalContext
-from networks import deep_network
+from tiny_networks import deep_network
 
 import gradcam_core as gc
 from ui.choices import Networks
