@@ -26,7 +26,7 @@ const make = (tag, className, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-const spoken = (name) => name.replaceAll('_', ' ');
+const spoken = (name) => name.replaceAll(/[_\s]/g, ' '); // in one line: it ends comments in code too
 const percent = (p) => (p < 0.001 ? '< 0.1' : (100 * p).toFixed(p < 0.1 ? 1 : 0)) + ' %';
 const number = (x) => (x === 0 ? '0' : x >= 0.001 && x < 1e5 ? String(+x.toPrecision(3)) : x.toExponential(1));
 

@@ -94,17 +94,17 @@ class Visitor:
         else:
             field.press("Enter")
 
-    def colors(self, card: int = -1) -> np.ndarray:
-        """The pixels of a card's canvas: uint8 (height, width, 4), RGBA."""
+    def colors(self, number: int = -1, of: str = ".gx-card canvas") -> np.ndarray:
+        """The pixels of a canvas, by its place among those ``of`` selects: uint8 (height, width, 4), RGBA."""
         width, height, content = self.page.evaluate(
-            """(i) => {
-                const { width, height } = [...document.querySelectorAll('.gx-card canvas')].at(i);
-                const context = [...document.querySelectorAll('.gx-card canvas')].at(i).getContext('2d');
+            """([i, of]) => {
+                const canvas = [...document.querySelectorAll(of)].at(i), { width, height } = canvas;
                 let text = '';
-                for (const byte of context.getImageData(0, 0, width, height).data) text += String.fromCharCode(byte);
+                for (const byte of canvas.getContext('2d').getImageData(0, 0, width, height).data)
+                    text += String.fromCharCode(byte);
                 return [width, height, btoa(text)];
             }""",
-            card,
+            [number, of],
         )
         return np.frombuffer(base64.b64decode(content), np.uint8).reshape(height, width, 4)
 

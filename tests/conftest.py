@@ -152,3 +152,20 @@ def visitor(browser_context, server):
     visitor.page.close()
     assert visitor.complaints == []
     assert {urlsplit(url).netloc for url in visitor.requests if url.startswith("http")} == {urlsplit(server.url).netloc}
+
+
+@pytest.fixture(scope="session")
+def _gallery(browser_context):
+    """A page with the grid and answers made by hand, in this process."""
+    from gallery import Onlooker, gallery
+
+    with gallery() as url:
+        yield Onlooker(browser_context, url)
+
+
+@pytest.fixture
+def onlooker(_gallery):
+    """Somebody before the grid, as it is before anything is set; the page is not loaded again for each test."""
+    _gallery.reset()
+    yield _gallery
+    assert _gallery.complaints == []

@@ -143,10 +143,12 @@ class Steps:
 
     @answering
     def put_back(self, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """The new photo cannot be used -> photo, and what is shown, as before it."""
+        """The new photo cannot be used -> photo, and what is shown: the photo before it and its classes."""
         if shown.photo or not shown.before:
             return shown.photo, shown, *(gr.skip(),) * 4
-        shown = replace(shown.before, network=shown.network)
+        before, shown = shown.before, replace(shown, photo=shown.before.photo, before=None)
+        if before.network == shown.network:  # else its classes are others there
+            shown = replace(shown, target=before.target, beside=before.beside, instead_of=before.instead_of)
         return shown.photo, shown, *self._explain(shown, progress)
 
     @answering

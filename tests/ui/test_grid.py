@@ -1,0 +1,196 @@
+"""The grid in a browser, with answers that are made by hand: several classes, peaks that differ, a portrait."""
+
+import numpy as np
+import pytest
+from gallery import TWO, Onlooker
+
+import gradcam_core as gc
+from gradcam_core.pictures.render import lookup_table, resize_heat
+
+# An image of the same address that is asked for later is ready later.
+AFTER_LOADING = """(url) => new Promise((then) => {
+    const photo = new Image();
+    photo.onload = () => setTimeout(then);
+    photo.src = url;
+})"""
+
+
+def greys(onlooker: Onlooker) -> list[np.ndarray]:
+    """The levels that the cards show, 0 to 255."""
+    onlooker.page.locator(".gx-colormaps label", has_text="grey").click()
+    return [onlooker.colors(i)[..., 0].astype(float) for i in range(len(onlooker.layers()))]
+
+
+def maps_of(rows: list[gc.Explanation]) -> list[gc.HeatMap]:
+    return [heat_map for row in rows for heat_map in row.maps.values()]
+
+
+def assert_painted(levels: np.ndarray, heat: np.ndarray) -> None:
+    assert np.abs(levels - 255 * resize_heat(heat, *levels.shape[::-1])).max() <= 2
+
+
+# --- what the cards show ---
+
+
+def test_each_card_shows_its_own_map_upright(onlooker):
+    onlooker.see("two")
+    for levels, heat_map in zip(greys(onlooker), maps_of(TWO), strict=True):
+        assert levels.shape == (260, 180)
+        assert_painted(levels, heat_map.heat)
+
+
+def test_the_shared_scale_is_that_of_all_rows(onlooker):
+    onlooker.see("two")
+    onlooker.page.get_by_label("shared", exact=True).check()
+    for levels, heat_map in zip(greys(onlooker), maps_of(TWO), strict=True):
+        assert_painted(levels, heat_map.scaled(16.0))
+    onlooker.page.get_by_label("each map", exact=True).check()
+    for levels, heat_map in zip(greys(onlooker), maps_of(TWO), strict=True):
+        assert_painted(levels, heat_map.heat)
+
+
+def test_on_a_shared_scale_without_any_evidence_nothing_is_hot(onlooker):
+    onlooker.see("held")
+    onlooker.page.get_by_label("shared", exact=True).check()
+    for card in range(2):
+        assert (onlooker.colors(card)[..., :3] == lookup_table("jet")[0]).all()
+
+
+def test_a_card_says_size_cell_and_peak_of_its_map(onlooker):
+    onlooker.see("one")
+    said = [text.replace("\u2009", "").split() for text in onlooker.page.locator(".gx-facts").all_inner_texts()]
+    assert said[0] == ["size", "7×5×8", "cell", "37×36", "px", "peak", "2"]
+    assert said[2] == ["size", "3×2×8", "cell", "87×90", "px", "peak", "4"]
+    assert onlooker.page.locator(".gx-stage").all_inner_texts() == ["stage 1", "stage 2", "stage 3"]
+
+
+def test_an_empty_map_says_for_which_class_and_rather_than_which(onlooker):
+    onlooker.see("one")
+    (why,) = onlooker.page.locator(".gx-why").all_inner_texts()
+    assert why.startswith("Nothing in this layer speaks for “tawny owl” in this photo")
+    assert onlooker.page.locator(".gx-card").evaluate_all("all => all.map((one) => one.className)") == [
+        "gx-card",
+        "gx-card is-empty",
+        "gx-card",
+    ]
+    onlooker.see("held")
+    owl, lynx = onlooker.page.locator(".gx-why").all_inner_texts()
+    assert owl.startswith("Nothing in this layer speaks for “tawny owl” rather than “newt” in this photo")
+    assert lynx.startswith("Nothing in this layer speaks for “lynx” rather than “newt” in this photo")
+
+
+def test_the_classes_are_listed_with_those_beside_and_their_probabilities(onlooker):
+    onlooker.see("two")
+    guesses = onlooker.page.locator(".gx-guesses li")
+    assert guesses.locator(".gx-guess-name").all_inner_texts() == ["tawny owl", "newt", "lynx"]
+    assert guesses.locator(".gx-percent").all_inner_texts() == ["62 %", "4.2 %", "< 0.1 %"]
+    assert guesses.locator(".gx-beside").all_text_contents() == ["+", "+", "−"]
+    pressed = onlooker.page.locator(".gx-guess").evaluate_all("all => all.map((one) => one.ariaPressed)")
+    assert pressed == ["true", "false", "false"]
+    assert onlooker.page.locator(".gx-class").all_inner_texts() == ["tawny owl\n62 %", "lynx\n< 0.1 %"]
+    status = onlooker.page.locator(".gx > .gx-status").inner_text()
+    assert status == "6 heat maps for tawny owl, lynx. handmade takes the photo for tawny owl, 62 %."
+
+
+# --- what a click asks for ---
+
+
+def test_a_click_on_a_class_asks_for_that_class(onlooker):
+    onlooker.see("two")
+    bars, beside = onlooker.page.locator(".gx-guess"), onlooker.page.locator(".gx-beside")
+    assert onlooker.hear(bars.nth(1).click) == {"index": 11}
+    assert onlooker.hear(bars.nth(2).click) == {"index": 3}
+    assert onlooker.hear(beside.nth(1).click) == {"index": 11, "beside": True}
+    assert onlooker.hear(beside.nth(2).click) == {"index": 3, "beside": True}
+    assert beside.nth(0).is_disabled()
+
+
+@pytest.mark.parametrize(
+    ("card", "target", "layer"), [(0, 7, "fine"), (2, 7, "coarse"), (3, 3, "fine"), (4, 3, "middle")]
+)
+def test_the_card_that_is_saved_is_the_one_that_was_clicked(onlooker, card, target, layer):
+    onlooker.see("two")
+    onlooker.page.locator("input[name=opacity]").fill("0.7")
+    onlooker.page.locator(".gx-colormaps label", has_text="magma").click()
+    onlooker.page.get_by_label("shared", exact=True).check()
+    view = {"opacity": 0.7, "colormap": "magma", "scale": "shared"}
+    wish = onlooker.hear(onlooker.page.locator(".gx-card .gx-save").nth(card).click)
+    assert wish == {"what": "card", "target": target, "layer": layer, **view}
+    onlooker.enlarge(card)
+    assert onlooker.hear(onlooker.page.locator("dialog .gx-save").click) == wish
+
+
+def test_everything_is_saved_as_it_is_shown(onlooker):
+    onlooker.see("two")
+    onlooker.page.locator("input[name=opacity]").fill("0.15")
+    wish = onlooker.hear(onlooker.page.locator(".gx-all").click)
+    assert wish == {"what": "everything", "opacity": 0.15, "colormap": "jet", "scale": "each"}
+
+
+# --- answers that come late ---
+
+
+def hold_first_photo(onlooker: Onlooker) -> list:
+    """The first photo that is asked for does not come until the test lets it."""
+    held = []
+    onlooker.page.route("**/photo.jpg", lambda route: route.continue_() if held else held.append(route))
+    return held
+
+
+def test_an_answer_that_comes_late_never_replaces_a_newer_one(onlooker):
+    """The photo of the first takes long; the second is shown; then the first one's photo comes."""
+    onlooker.see("two")
+    held = hold_first_photo(onlooker)
+    with onlooker.page.expect_request("**/photo.jpg"):
+        onlooker.show("late")
+    onlooker.see("one")
+    with onlooker.page.expect_request_finished(lambda request: request == held[0].request):
+        held[0].continue_()
+    onlooker.page.unroute("**/photo.jpg")
+    onlooker.page.evaluate(AFTER_LOADING, held[0].request.url)
+    assert onlooker.title() == "Evidence for tawny owl"
+    assert onlooker.page.evaluate("document.querySelector('.gx-card img').naturalWidth") == 180
+
+
+def test_a_photo_that_fails_late_is_not_mourned_when_another_is_shown(onlooker):
+    onlooker.see("two")
+    held = hold_first_photo(onlooker)
+    with onlooker.page.expect_request("**/photo.jpg"):
+        onlooker.show("lost")
+    onlooker.see("one")
+    with onlooker.page.expect_event("requestfailed"):
+        held[0].abort()
+    onlooker.page.unroute("**/photo.jpg")
+    onlooker.page.evaluate("() => new Promise((then) => requestAnimationFrame(() => setTimeout(then)))")
+    assert onlooker.page.locator(".gx > .gx-status").inner_text().startswith("3 heat maps")
+    onlooker.complaints.clear()  # the browser's own, of the photo that failed
+
+
+def test_a_photo_that_cannot_be_loaded_is_said_and_what_was_shown_stays(onlooker):
+    onlooker.see("two")
+    onlooker.page.route("**/photo.jpg", lambda route: route.abort())
+    onlooker.show("lost")
+    onlooker.page.locator(".gx > .gx-status", has_text="The photo could not be loaded.").wait_for(state="attached")
+    onlooker.page.unroute("**/photo.jpg")
+    assert onlooker.title() == "Evidence for tawny owl, lynx"
+    onlooker.complaints.clear()
+
+
+def test_a_photo_that_is_taken_away_leaves_nothing_and_one_that_is_replaced_does_not_flicker(onlooker):
+    onlooker.see("two")
+    onlooker.page.evaluate(
+        """() => {
+            window.empty = 0;
+            new MutationObserver(() => { empty += !document.querySelector('.gx-empty').hidden; })
+                .observe(document.querySelector('.gx-empty'), { attributes: true });
+        }"""
+    )
+    onlooker.show("none")
+    onlooker.see("one")
+    onlooker.page.evaluate("() => new Promise((then) => setTimeout(then, 800))")  # set after the page's own of 700 ms
+    assert onlooker.page.evaluate("empty") == 0
+    assert onlooker.title() == "Evidence for tawny owl"
+    onlooker.show("none")
+    onlooker.page.locator(".gx-empty").wait_for()
+    assert onlooker.layers() == []
+    assert onlooker.page.locator(".gx > .gx-status").inner_text() == ""
