@@ -6,7 +6,7 @@ from PIL import Image
 from ..errors import PhotoError
 from .depth import to_uint8
 from .limits import check_size
-from .pixels import colours
+from .pixels import to_rgb
 
 
 def from_array(array: np.ndarray) -> np.ndarray:
@@ -21,5 +21,5 @@ def from_array(array: np.ndarray) -> np.ndarray:
     if photo.ndim == 2 or photo.shape[2] == 1:
         return np.repeat(photo.reshape(*photo.shape[:2], 1), 3, axis=2)
     if photo.shape[2] == 4:
-        return colours(Image.fromarray(np.ascontiguousarray(photo)), "")
+        return to_rgb(Image.fromarray(np.ascontiguousarray(photo)), "The array")
     return np.ascontiguousarray(photo)
