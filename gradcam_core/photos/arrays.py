@@ -10,6 +10,8 @@ from .pixels import to_rgb
 
 
 def from_array(array: np.ndarray) -> np.ndarray:
+    if isinstance(array, np.matrix):
+        raise PhotoError("A matrix is not a photo. Give np.asarray(matrix), an array (H, W).")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         hint = " Give one photo of the batch, batch[0]." if array.ndim == 4 else ""
         raise PhotoError(
