@@ -25,8 +25,8 @@ from .limits import MAX_PIXELS
 
 # What a photo may take: processor time in seconds and memory in bytes, until its header is read and then for each
 # pixel more. The dearest honest ones of 40 megapixels (WebP, AVIF, progressive CMYK, floats in TIFF) take 0.03e-6 to
-# 0.045e-6 and 16 a pixel on two slow cores; a phone's JPEG takes a quarter of that.
-HEADER_SECONDS, SECONDS_A_PIXEL = 0.2, 0.06e-6
+# 0.045e-6 and 16 a pixel on two slow cores, a phone's JPEG a quarter of that; a profile adds 0.05e-6 to 0.09e-6.
+HEADER_SECONDS, SECONDS_A_PIXEL, PROFILE_SECONDS_A_PIXEL = 0.2, 0.06e-6, 0.1e-6
 HEADER_MEMORY, MEMORY_A_PIXEL = 128 << 20, 20
 SHARE = 64  # of the square of its shorter side: the pixels that count of a photo of one row, or of one column
 KEPT_MEMORY = 96 << 20  # between two photos
@@ -96,13 +96,14 @@ def _serve(questions: socket.socket, memory: _Memory) -> None:
 def _answer(content: bytes, name: str, memory: _Memory) -> dict:
     own = _address_space()
 
-    def allow(width: int, height: int) -> None:
+    def allow(width: int, height: int, has_profile: bool) -> None:
         pixels = width * height
         _limit(resource.RLIMIT_AS, own + HEADER_MEMORY + 4 * len(content) + MEMORY_A_PIXEL * pixels)
-        pixels = min(pixels, SHARE * min(width, height) ** 2)
-        signal.setitimer(signal.ITIMER_PROF, HEADER_SECONDS + SECONDS_A_PIXEL * pixels)
+        rate = SECONDS_A_PIXEL + PROFILE_SECONDS_A_PIXEL * has_profile
+        seconds = HEADER_SECONDS + HEADER_SECONDS * has_profile + rate * min(pixels, SHARE * min(width, height) ** 2)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
-    allow(0, 0)
+    allow(0, 0, False)
     signal.setitimer(signal.ITIMER_REAL, CLOCK_SECONDS)
     try:
         return {"shape": decode(content, name, allow, memory.photo).shape}
