@@ -87,6 +87,7 @@ def _serve(questions: socket.socket, memory: _Memory) -> None:
     at_first = _address_space()
     is_last = False
     while not is_last and (question := questions.recv(8192)):
+        questions.send(b"begun")
         name, length = json.loads(question)
         answer = _answer(os.pread(memory.descriptor, length, 0), name, memory)
         is_last = _address_space() > at_first + KEPT_MEMORY

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import PhotoError
 from . import decoding
-from .limits import too_complex
+from .limits import busy, too_complex
 
 log = logging.getLogger("gradcam")
 
@@ -115,27 +115,38 @@ def decode(content: bytes, name: str) -> np.ndarray:
 
 
 def _asked(content: bytes, name: str) -> _Worker | None:
-    """A worker that has the photo; None where there are no workers."""
+    """A worker that has taken the photo up; None where there are no workers."""
     question = json.dumps([name, len(content)]).encode()
-    while True:
-        try:
+    try:
+        for _ in range(AT_ONCE + 2):
             worker = _state.idle.pop() if _state.idle else _new_worker()
             if worker is None:
                 return None
             os.pwrite(worker.memory.fileno(), content, 0)
-            worker.questions.send(question)
-            return worker
-        except ConnectionError:  # it was killed while it had nothing to do
+            if _is_taken_up(worker, question):
+                return worker
             worker.close()
-        except OSError as error:  # too many open files or processes
-            raise PhotoError(f"{name} cannot be read just now. Try again in a moment.") from error
+    except OSError as error:  # too many open files or processes
+        raise busy(name) from error
+    raise busy(name)
+
+
+def _is_taken_up(worker: _Worker, question: bytes) -> bool:
+    try:
+        worker.questions.send(question)
+        return bool(worker.questions.recv(8))
+    except ConnectionError:  # it was killed while it had nothing to do
+        return False
+    except TimeoutError:
+        os.kill(worker.pid, signal.SIGKILL)  # it still holds its end: the number is its own
+        return False
 
 
 def _answer(worker: _Worker) -> dict | None:
     try:
         answer = worker.questions.recv(8192)
     except TimeoutError:
-        os.kill(worker.pid, signal.SIGKILL)  # it still holds its end: the number is its own
+        os.kill(worker.pid, signal.SIGKILL)
         return None
     except ConnectionError:
         return None
