@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint fuzz bench clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/python app.py $(ARGS)
@@ -18,6 +18,9 @@ test: lint
 lint: .venv/test.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+fuzz: .venv/test.stamp
+	@PYTHONPATH=. $(BIN)/python tests/photos/fuzzing.py
 
 bench: .venv/bench.stamp
 	@$(BIN)/python benchmarks/speed.py $(ARGS)

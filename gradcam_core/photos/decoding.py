@@ -2,45 +2,66 @@
 
 import io
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ..errors import PhotoError
 from .formats import reader_of
-from .limits import MAX_PIXELS, check_size
-from .pixels import to_rgb
+from .limits import MAX_PIXELS, check_size, too_complex
+from .pixels import Empty, new_photo, to_rgb
 
 # A progressive JPEG has about ten scans, each a walk over all pixels; 20 MB can hold 300,000 of them.
 _MAX_JPEG_SCANS = 100
+_YCBCR = 6  # TIFF 6.0, section 21
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_DECODING = threading.BoundedSemaphore(2)
 
 
-def decode(content: bytes, name: str) -> np.ndarray:
+def decode(
+    content: bytes,
+    name: str,
+    allow: Callable[[int, int, bool], None] = lambda _width, _height, _has_profile: None,
+    empty: Empty = new_photo,
+) -> np.ndarray:
+    """The pixels of a photo's file: uint8 (H, W, 3), RGB, upright.
+
+    Args:
+        content: the bytes of the file.
+        name: what errors call it.
+        allow: is told width, height and whether there is a colour profile as soon as the header is read, before
+            anything is set aside for them.
+        empty: makes the array that the pixels are written into.
+
+    Raises:
+        PhotoError: whatever is wrong with the photo.
+    """
     reader = reader_of(content, name)
     with _as_sentence(name, content):
         if reader is JpegImageFile and _has_endless_scans(content):
             raise ValueError(f"more than {_MAX_JPEG_SCANS} scans")
         if reader is WebPImageFile:  # its decoder sets the whole canvas aside when it is made
             check_size(*_webp_size(content), name)
+            allow(*_webp_size(content), b"ICCP" in content[:64])
         image = reader(io.BytesIO(content))
         if isinstance(image, TiffImageFile):  # libtiff sets a whole tile aside, however small the picture
             check_size(image.tag_v2.get(TILEWIDTH, 1), image.tag_v2.get(TILELENGTH, 1), name)
-    return from_pillow(image, name, content)
+        check_size(*image.size, name)
+        allow(*image.size, "icc_profile" in image.info)
+    return from_pillow(image, name, content, empty)
 
 
-def from_pillow(image: Image.Image, name: str, content: bytes = b"") -> np.ndarray:
+def from_pillow(image: Image.Image, name: str, content: bytes = b"", empty: Empty = new_photo) -> np.ndarray:
     """The pixels of a Pillow image, loaded or not; see `gradcam_core.read_image`."""
     check_size(*image.size, name)
-    with _DECODING, _as_sentence(name, content):
-        return to_rgb(image, name)
+    with _as_sentence(name, content):
+        if isinstance(image, TiffImageFile) and image.tile:
+            _leave_to_libtiff_what_pillow_misreads(image)
+        return to_rgb(image, name, empty)
 
 
 def _has_endless_scans(content: bytes) -> bool:
@@ -67,6 +88,14 @@ def _webp_size(content: bytes) -> tuple[int, int]:
     return at(content[26:28], "little") & 0x3FFF, at(content[28:30], "little") & 0x3FFF
 
 
+def _leave_to_libtiff_what_pillow_misreads(image: TiffImageFile) -> None:
+    """Of uncompressed YCbCr Pillow expects four bytes a pixel, where several pixels mostly share their colour."""
+    if image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == _YCBCR and not image.use_load_libtiff:
+        arguments = ("RGBX", "raw", False, image.tag_v2.offset)
+        image.tile = [ImageFile._Tile("libtiff", (0, 0, *image._tile_size), 0, arguments)]
+        image.use_load_libtiff = True
+
+
 @contextmanager
 def _as_sentence(name: str, content: bytes = b"") -> Iterator[None]:
     """Whatever a decoder raises (it may be anything, MemoryError and struct.error too) -> a PhotoError."""
@@ -79,6 +108,8 @@ def _as_sentence(name: str, content: bytes = b"") -> Iterator[None]:
             f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels. Make it smaller and try again."
         ) from error
     except Exception as error:
+        if isinstance(error, MemoryError) or "memory" in str(error).lower():
+            raise too_complex(name) from error
         is_short_riff = content[:4] == b"RIFF" and int.from_bytes(content[4:8], "little") + 8 > len(content)
         if is_short_riff or "truncated" in str(error).lower():
             raise PhotoError(f"{name} is cut short: its end is missing. Copy or download it again.") from error

@@ -24,3 +24,13 @@ def check_size(width: int, height: int, name: str) -> None:
             f"{name} is {width} x {height} pixels ({width * height / 1e6:.1f} megapixels); "
             f"a photo may have {MAX_PIXELS // 1_000_000} megapixels. Make it smaller and try again."
         )
+
+
+def too_complex(name: str) -> PhotoError:
+    """What to say of a photo that takes more memory or time than any photo of its size."""
+    return PhotoError(f"{name} is too complex to be read. Save it again as JPEG or PNG and try that.")
+
+
+def busy(name: str) -> PhotoError:
+    """What to say where the photo is not to blame."""
+    return PhotoError(f"{name} cannot be read just now. Try again in a moment.")

@@ -3,41 +3,51 @@
 from collections.abc import Callable
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from ..errors import PhotoError
+from .colour import transform_of
 from .depth import to_uint8
 
-# Pixels are converted so many rows at a time, which keeps the peak at the decoded picture plus the result.
-_BAND = 256
+Empty = Callable[[tuple[int, int, int]], np.ndarray]  # (H, W, 3) -> an array to be written into
 
-_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what sets it upright
+_BAND = 1 << 21  # Pixels are converted so many at a time: the peak is the decoded picture plus the result.
+
+_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> the upright photo as it is stored
     2: lambda photo: photo[:, ::-1],
     3: lambda photo: photo[::-1, ::-1],
     4: lambda photo: photo[::-1],
     5: lambda photo: photo.transpose(1, 0, 2),
-    6: lambda photo: np.rot90(photo, -1),
+    6: lambda photo: np.rot90(photo),
     7: lambda photo: photo[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda photo: np.rot90(photo),
+    8: lambda photo: np.rot90(photo, -1),
 }
 
 
-def to_rgb(image: Image.Image, name: str) -> np.ndarray:
+def new_photo(shape: tuple[int, int, int]) -> np.ndarray:
+    """An array for the pixels, in this process's own memory."""
+    return np.empty(shape, np.uint8)
+
+
+def to_rgb(image: Image.Image, name: str, empty: Empty = new_photo) -> np.ndarray:
     """Load the image and give its pixels; ``name`` is for the error where its numbers cannot be shown."""
     raw_mode, frame = _stored_as(image)
     image.load()
+    orientation = _orientation(image)
+    is_turned = orientation in (5, 6, 7, 8)
+    upright = empty((*(image.size if is_turned else image.size[::-1]), 3))
+    photo = _STORED.get(orientation, lambda photo: photo)(upright)  # a view
     if image.mode == "F" or image.mode.startswith("I"):
-        photo = _grey_numbers(image, raw_mode, name)
+        _write_grey_numbers(image, raw_mode, photo, name)
     else:
-        photo = colours(image, raw_mode)
+        _write_colours(image, raw_mode, photo)
     if frame:  # what a GIF's first frame leaves open is transparent
         left, top, right, bottom = frame
         inside = photo[top:bottom, left:right].copy()
         photo[:] = 255
         photo[top:bottom, left:right] = inside
-    turn = _TURNS.get(_orientation(image))
-    return np.ascontiguousarray(turn(photo)) if turn else photo
+    return upright
 
 
 def _stored_as(image: Image.Image) -> tuple[str, tuple[int, int, int, int] | None]:
@@ -58,32 +68,36 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def colours(image: Image.Image, raw_mode: str) -> np.ndarray:
-    photo = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, _BAND):
-        bottom = min(top + _BAND, image.height)
-        band = image.crop((0, top, image.width, bottom))
+def _write_colours(image: Image.Image, raw_mode: str, photo: np.ndarray) -> None:
+    transform = transform_of(image)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
         hidden = band.info.get("transparency")
         if raw_mode in ("L;2", "L;4") and isinstance(hidden, int):  # Pillow widens the pixels, not this
             band.info["transparency"] = hidden * {"L;2": 85, "L;4": 17}[raw_mode]
         elif raw_mode == "RGB;16B" and isinstance(hidden, tuple):
             band.info["transparency"] = tuple(value >> 8 for value in hidden)
-        photo[top:bottom] = _over_white(band)
-    return photo
+        photo[top : top + rows] = _over_white(band, transform)
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def _over_white(image: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
     if image.mode == "La":
         image = image.convert("LA")
-    if not image.has_transparency_data:
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+    if transform:
+        image = ImageCms.applyTransform(image.convert(transform.input_mode), transform)
+    if alpha is None:
         return image.convert("RGB")
-    image = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
+    white.paste(image, mask=alpha)
     return white
 
 
-def _grey_numbers(image: Image.Image, raw_mode: str, name: str) -> np.ndarray:
+def _write_grey_numbers(image: Image.Image, raw_mode: str, photo: np.ndarray, name: str) -> None:
     values = np.asarray(image)
     if image.mode == "I":  # 32 bits that hold 16, by Pillow's custom
         lowest, highest = int(values.min()), int(values.max())
@@ -96,11 +110,13 @@ def _grey_numbers(image: Image.Image, raw_mode: str, name: str) -> np.ndarray:
     elif raw_mode == "I;12":
         values = (values.astype(np.uint32) * 65535 // 4095).astype(np.uint16)
     grey = to_uint8(values, name)
-    if (
-        getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == 0
-    ):  # WhiteIsZero, which Pillow inverts for 8 bits only
+    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == 0:  # WhiteIsZero: Pillow inverts 8 bits only
         grey = 255 - grey
+    if transform := transform_of(image):
+        levels = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(transform.input_mode)
+        photo[:] = np.asarray(ImageCms.applyTransform(levels, transform))[0][grey]
+    else:
+        photo[:] = grey[..., None]
     hidden = image.info.get("transparency")
     if isinstance(hidden, int):
-        grey[values == hidden] = 255
-    return np.repeat(grey[..., None], 3, axis=2)
+        photo[values == hidden] = 255

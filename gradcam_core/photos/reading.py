@@ -8,9 +8,10 @@ from PIL import Image
 
 from ..errors import PhotoError
 from .arrays import from_array
-from .decoding import decode, from_pillow
+from .decoding import from_pillow
 from .limits import check_bytes
 from .sources import read_file, read_path, shown_name
+from .workers import decode, slots
 
 Source = str | os.PathLike | bytes | BinaryIO | Image.Image | np.ndarray
 
@@ -42,7 +43,8 @@ def read_image(source: Source) -> np.ndarray:
     if isinstance(source, np.ndarray):
         return from_array(source)
     if isinstance(source, Image.Image):
-        return from_pillow(source, shown_name(getattr(source, "filename", "")))
+        with slots():
+            return from_pillow(source, shown_name(getattr(source, "filename", "")))
     if isinstance(source, bytes | bytearray | memoryview):
         check_bytes(memoryview(source).nbytes, "The photo")
         return decode(bytes(source), "The photo")

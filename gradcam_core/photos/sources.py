@@ -54,8 +54,14 @@ def read_file(file: BinaryIO) -> tuple[bytes, str]:
                 raise PhotoError(f'{name} is opened as text. Open it in binary mode: open(path, "rb").')
             parts.append(part)
             left -= len(part)
+    except PhotoError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: the file is closed, or text that is no UTF-8
         raise PhotoError(f'{name} cannot be read. Is it still open, and in binary mode ("rb")?') from error
+    except Exception as error:  # whoever wrote the reader may raise anything
+        raise PhotoError(
+            f"{name} cannot be read: its read(size) fails, or takes no size. Give a file in binary mode, or bytes."
+        ) from error
     if left <= 0:
         raise PhotoError(f"{name} is larger than {MAX_BYTES >> 20} MB. Make it smaller and try again.")
     return b"".join(parts), name
