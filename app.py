@@ -189,7 +189,7 @@ def _guards(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from ui.upload_folder import Sweeper
 
     uploads.install()
-    seconds, present = max(3.0, 60 * asked.keep), Counter()
+    seconds, present = max(3.0, 60 * asked.keep), Counter[str]()
     root = os.environ.get("GRADIO_ROOT_PATH", "")
     hosts = {name.strip().lower() for name in asked.hosts.split(",")} | {urlsplit(root).hostname or ""}
     hosts |= {os.environ.get("SPACE_HOST", "").lower()}

@@ -154,7 +154,7 @@ def add(networks: Networks) -> None:
         sheet_out, raw_out = gr.File(label="contact_sheet"), gr.File(label="raw_maps")
         tests_out = TypedJSON(AssessmentSummary, label="tests")
         predict_button, explain_button, test_button = gr.Button(), gr.Button(), gr.Button()
-    one_at_a_time = {"concurrency_limit": 1, "concurrency_id": "network"}
+    one_at_a_time: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "network"}
     predict_button.click(
         predict, [image_in, network_in, top_in], [predictions_out], api_name="predict", **one_at_a_time
     )
@@ -178,15 +178,15 @@ def add(networks: Networks) -> None:
 def _explain(
     network: "gc.Classifier",
     image: str | None,
-    target: object,
-    instead_of: object,
-    layers: object,
-    settings: dict[str, object],
+    target: str | None,
+    instead_of: str | None,
+    layers: str | list[str],
+    settings: dict[str, Any],
 ) -> gc.Explanation:
     if not all(isinstance(name, str | None) for name in (target, instead_of)):
         raise gc.TargetError("The target is given as text: a name, an index or a WordNet id.")
-    target, other = ((name or "").strip() or None for name in (target, instead_of))
-    return gc.explain(network, _photo(image), target, layers, instead_of=other, **settings)
+    of, other = ((name or "").strip() or None for name in (target, instead_of))
+    return gc.explain(network, _photo(image), of, layers, instead_of=other, **settings)
 
 
 def _photo(image: str | None) -> np.ndarray:

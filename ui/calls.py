@@ -34,7 +34,9 @@ class Page(gr.Blocks):
             if isinstance(component, PhotoInput):
                 component.check(value)
             elif _holds_file(value):
-                raise refusal(f"A file is not what {component.label or 'this argument'} takes.", TITLE)
+                raise refusal(
+                    f"A file is not what {getattr(component, 'label', None) or 'this argument'} takes.", TITLE
+                )
         try:
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except gr.Error:

@@ -83,15 +83,15 @@ class Explained:
             for target, found in zip(wanted, explanations, strict=True):
                 known = seen.explanations.get((*how, found.target.index))
                 maps = {**(known.maps if known else {}), **found.maps}
-                whole = replace(found, photo=seen.photo, maps=maps)  # one copy of the photo, not one each
+                kept = replace(found, photo=seen.photo, maps=maps)  # one copy of the photo, not one each
                 keys = {target, found.target.index}
                 if found.predictions[0].index == found.target.index:
                     keys.add(None)
                 with self._lock:  # `_forget` goes through them
-                    seen.explanations.update({(*how, key): whole for key in keys})
+                    seen.explanations.update({(*how, key): kept for key in keys})
             self._forget()
-        found = [seen.explanations[(*how, target)] for target in targets]
-        return tuple(replace(one, maps={name: one.maps[name] for name in chosen}) for one in found)
+        whole = (seen.explanations[(*how, target)] for target in targets)
+        return tuple(replace(one, maps={name: one.maps[name] for name in chosen}) for one in whole)
 
     def _look(self, path: str) -> Seen:
         with self._lock:

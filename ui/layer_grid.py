@@ -89,7 +89,9 @@ class LayerGrid(gr.HTML):
     def preprocess(self, payload: Any) -> None:  # noqa: ANN401
         """Nothing: the page never reads its own answer back."""
 
-    def postprocess(self, value: Sequence[Explanation] | None) -> LayerGridData | None:
+    def postprocess(  # type: ignore[override]  # gr.HTML says that a value is a string
+        self, value: Sequence[Explanation] | None
+    ) -> LayerGridData | None:
         """Explanations as the browser takes them; the photo lies in the cache."""
         if not value:
             return None
@@ -130,7 +132,7 @@ def _levels(heat_map: HeatMap) -> np.ndarray:
 
 
 def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array)).decode()
+    return base64.b64encode(array.tobytes()).decode()
 
 
 def _jpeg(photo: np.ndarray) -> bytes:

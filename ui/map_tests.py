@@ -65,7 +65,7 @@ def sanity_html(check: "SanityCheck", name: str) -> str:
 def hidden_html(hidden: "Hidden", before: "Prediction") -> str:
     """The photo as the network gets it, with its hottest share hidden, and what the network says now."""
     height, width = hidden.photo.shape[:2]
-    picture = base64.b64encode(cv2.imencode(".png", hidden.photo[..., ::-1])[1]).decode()
+    picture = base64.b64encode(cv2.imencode(".png", hidden.photo[..., ::-1])[1].tobytes()).decode()
     bars = "".join(
         f'<li><span>{escape(now.name)}</span><b style="width: {100 * now.probability:.1f}%"></b>'
         f"<span>{_percent(now.probability)}</span></li>"
@@ -108,14 +108,17 @@ def _points(curve: np.ndarray) -> str:
 
 
 def _cells(test: "MapTest", random: "MapTest") -> str:
-    if test.curves is None:
+    if test.curves is None or random.curves is None:
         return '<td colspan="5">no evidence to hide</td>'
+    drop, drop_at_random, hidden, hidden_at_random = (  # no map with curves lacks one of them
+        number or 0.0 for number in (test.drop, random.drop, test.hidden, test.hidden_at_random)
+    )
     values = (
         (f"{test.curves.deletion_area:.2f}", test.curves.deletion_area < random.curves.deletion_area),
         (f"{test.curves.insertion_area:.2f}", test.curves.insertion_area > random.curves.insertion_area),
-        (f"{test.drop:.0f}&nbsp;%", test.drop < random.drop),
-        (_percent(test.hidden), test.hidden < test.hidden_at_random),
-        (_percent(test.hidden_at_random), False),
+        (f"{drop:.0f}&nbsp;%", drop < drop_at_random),
+        (_percent(hidden), hidden < hidden_at_random),
+        (_percent(hidden_at_random), False),
     )
     return "".join(f"<td>{f'<strong>{value}</strong>' if is_better else value}</td>" for value, is_better in values)
 

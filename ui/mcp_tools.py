@@ -24,4 +24,4 @@ class ToolServer(gradio.mcp.GradioMCPServer):
 
 def install() -> None:
     """Let ``launch(mcp_server=True)`` use this server."""
-    gradio.mcp.GradioMCPServer = ToolServer
+    gradio.mcp.GradioMCPServer = ToolServer  # type: ignore[misc]

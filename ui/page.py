@@ -1,5 +1,7 @@
 """The page's layout, and which step answers which event."""
 
+from typing import Any
+
 import gradio as gr
 from gradio.media import get_image
 
@@ -223,11 +225,11 @@ def build(networks: Networks) -> gr.Blocks:
 
         api.add(networks)  # first: its names are public, and those of the steps below make way for them
 
-        private = {"api_visibility": "private", "trigger_mode": "always_last"}
-        computes = {**private, "concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
-        aside = {**private, "queue": False, "show_progress": "hidden"}
-        loads = {**private, "concurrency_limit": 2, "concurrency_id": "load", "show_progress_on": [grid]}
-        tests = {**private, "concurrency_limit": 1, "concurrency_id": "tests"}  # nobody else waits for them
+        private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
+        computes = private | {"concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
+        aside = private | {"queue": False, "show_progress": "hidden"}
+        loads = private | {"concurrency_limit": 2, "concurrency_id": "load", "show_progress_on": [grid]}
+        tests = private | {"concurrency_limit": 1, "concurrency_id": "tests"}  # nobody else waits for them
 
         def disappear(step: gr.events.Dependency, button: gr.Button) -> None:
             for ended in (step.success, step.failure):
@@ -280,7 +282,7 @@ def build(networks: Networks) -> gr.Blocks:
     return page.queue(max_size=64)
 
 
-LAUNCH = {
+LAUNCH: dict[str, Any] = {
     "theme": THEME,
     "css": CSS,
     "max_file_size": MAX_BYTES + 1,  # one more than read_image takes, so that its sentence is the one that is read

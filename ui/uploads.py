@@ -27,7 +27,7 @@ class TidyParser(route_utils.GradioMultiPartParser):
 
 def install() -> None:
     """Let Gradio use this parser."""
-    route_utils.GradioMultiPartParser = TidyParser
+    route_utils.GradioMultiPartParser = TidyParser  # type: ignore[misc]
 
 
 class Allowance:

@@ -296,7 +296,7 @@ class Steps:
         report = self._report(progress, lambda share: share, "Making weights random, on a copy")
         if first.method == "scorecam":
             raise gc.SettingError("Score-CAM takes too long to be made a dozen times. Choose another method to check.")
-        settings = {"method": first.method, "instead_of": shown.instead_of}
+        settings: dict[str, Any] = {"method": first.method, "instead_of": shown.instead_of}
         check = sanity_check(
             network, first.photo, first.target.index, list(first.maps), draws=2, progress=report, **settings
         )

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 
@@ -89,7 +89,7 @@ def add_file_options(group: argparse._ActionsContainer) -> None:
     )
 
 
-def load_network(options: argparse.Namespace, **more: object) -> "Classifier":
+def load_network(options: argparse.Namespace, weights: Literal["imagenet"] | None = "imagenet") -> "Classifier":
     bar: tqdm | None = None
     import_tensorflow()  # an error is one line here; TensorFlow's notices are not
 
@@ -103,7 +103,9 @@ def load_network(options: argparse.Namespace, **more: object) -> "Classifier":
             bar.update(done - bar.n)
 
     try:
-        return load(options.network, labels=options.labels, preprocess=options.preprocess, progress=progress, **more)
+        return load(
+            options.network, labels=options.labels, preprocess=options.preprocess, weights=weights, progress=progress
+        )
     finally:
         if bar is not None:
             bar.close()
@@ -121,7 +123,7 @@ def explained(options: argparse.Namespace, network: "Classifier", photo: str) ->
         )
 
 
-def settings_of(options: argparse.Namespace) -> dict[str, object]:
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     return {
         name: getattr(options, name) for name in ("method", "score", "instead_of", "weight", "against", "smoothing")
     }

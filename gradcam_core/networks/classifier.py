@@ -18,7 +18,7 @@ from ..errors import NetworkError, SettingError, TargetError
 from ..settings import check_count
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
-LabelSource = Sequence[str] | Sequence[tuple[str, str]]
+LabelSource = Sequence[str | tuple[str, str]]
 
 DEFAULT_SIDE = 224  # for networks that take any size
 _LONGEST = 200  # characters of a class: the nearest names to a long text take long to find

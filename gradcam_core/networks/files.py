@@ -14,7 +14,7 @@ from ..errors import NetworkError
 if TYPE_CHECKING:
     import keras
 
-Labels = Sequence[str] | Sequence[tuple[str, str]]
+Labels = Sequence[str | tuple[str, str]]
 
 # What Keras, zipfile and h5py raise on a damaged file.
 _UNREADABLE = (
@@ -75,11 +75,14 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[str | tuple[str, str], ..
         ) from error
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise NetworkError(f"The class names in {path} are not UTF-8 text, or not JSON: {error}.") from error
-    names = [_label(entry) for entry in entries] if isinstance(entries, list) else [None]
-    if None in names:
+    names: list[str | tuple[str, str]] = []
+    for entry in entries if isinstance(entries, list) else [None]:
+        if (name := _label(entry)) is not None:
+            names.append(name)
+            continue
         raise NetworkError(
             f"{path} must hold one class name for each output, in order: a line each, or a JSON list of "
-            f"names or [WordNet id, name] pairs. Entry {names.index(None)} (counted from 0) is not one."
+            f"names or [WordNet id, name] pairs. Entry {len(names)} (counted from 0) is not one."
         )
     return tuple(names)
 

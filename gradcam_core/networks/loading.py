@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Preprocess = Callable[["np.ndarray"], "np.ndarray"]
 
-MEMORY = 2000  # megabytes (10**6 bytes) of weights that stay when nobody holds their networks any more
+MEMORY: float = 2000  # megabytes (10**6 bytes) of weights that stay when nobody holds their networks any more
 
 
 def load(
@@ -207,8 +207,8 @@ def _load_file(
         status = path.stat()
     except OSError as error:
         raise NetworkError(f"{path} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
-    names = read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels
-    names = names and tuple(name if isinstance(name, str) else tuple(name) for name in names)
+    given = read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels
+    names = given and tuple(name if isinstance(name, str) else (name[0], name[1]) for name in given)
     size = tuple(input_size) if isinstance(input_size, list) else input_size
     key = (path.resolve(), status.st_mtime_ns, status.st_size, names, preprocess, size)
 

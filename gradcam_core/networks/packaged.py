@@ -37,7 +37,7 @@ class PackagedFile:
     def path(self) -> Path:
         """Where it is; WeightsError where the package is not installed."""
         try:
-            return Path(importlib.metadata.distribution(self.package).locate_file(self.address))
+            return Path(str(importlib.metadata.distribution(self.package).locate_file(self.address)))
         except importlib.metadata.PackageNotFoundError as error:
             raise self._unusable(f"the package {self.package} is not installed.") from error
 

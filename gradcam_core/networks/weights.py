@@ -77,11 +77,10 @@ def folder() -> Path:
 
     Keras reads the variable once, at its import; here it counts whenever it is set.
     """
-    home = os.environ.get("KERAS_HOME")
-    if home is None:
-        user = Path("~").expanduser()
-        home = (user if os.access(user, os.W_OK) else Path(tempfile.gettempdir())) / ".keras"
-    return Path(home).expanduser() / "models"
+    if (home := os.environ.get("KERAS_HOME")) is not None:
+        return Path(home).expanduser() / "models"
+    user = Path("~").expanduser()
+    return (user if os.access(user, os.W_OK) else Path(tempfile.gettempdir())) / ".keras" / "models"
 
 
 def fetch(

@@ -43,7 +43,7 @@ def lookup_table(colormap: str) -> np.ndarray:
     """
     if colormap not in COLORMAPS:
         raise SettingError(f"There is no colour map {colormap!r}. Choose one of {', '.join(COLORMAPS)}.")
-    table = np.arange(256, dtype=np.uint8)[:, None]  # (256, 1)
+    table: np.ndarray = np.arange(256, dtype=np.uint8)[:, None]  # (256, 1)
     if colormap in _OPENCV_MAPS:
         table = cv2.applyColorMap(table, _OPENCV_MAPS[colormap])[:, 0, ::-1]  # OpenCV answers in BGR
     else:
@@ -242,7 +242,7 @@ def contact_sheet(
     return np.array(sheet)
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
     """The text, its middle left out as far as it must be to fit the width in pixels."""
     text = " ".join(text.split())
 

@@ -89,14 +89,16 @@ def assess(
     if explanation.network != network.name:
         raise SettingError(f"This is an explanation of {explanation.network}, not of {network.name}.")
     size, scene, target = network.input_size, scene_of(network, explanation.photo), explanation.target
-    heats = {("layer", name): m.heat for name, m in explanation.maps.items() if not m.is_empty}
+    heats: dict[Hashable, np.ndarray] = {
+        ("layer", name): m.heat for name, m in explanation.maps.items() if not m.is_empty
+    }
     heats["centre"] = centre_blob(size)
     ranks = {key: ranks_of(heat, size) for key, heat in heats.items()}
     random_maps = [random_map(size, seed) for seed in range(max(len(_SEEDS), steps - 1))]
     random_ranks = [ranks_of(heat, size) for heat in random_maps]
 
     most = max(1, round(SHARE * size[0] * size[1]))
-    counts = {key: min(most, np.count_nonzero(resize_heat(heat, size[1], size[0]))) for key, heat in heats.items()}
+    counts = {key: min(most, int(np.count_nonzero(resize_heat(m, size[1], size[0])))) for key, m in heats.items()}
     variants = ends(scene) + curve_variants("random", scene, random_ranks[: steps - 1])
     for seed in _SEEDS:
         variants.append((("random", "lit"), partial(lit, scene.image, random_maps[seed])))

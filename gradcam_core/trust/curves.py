@@ -115,7 +115,7 @@ def ends(scene: Scene) -> list[Variant]:
 
 def curve_variants(key: Hashable, scene: Scene, ranks: Sequence[np.ndarray]) -> list[Variant]:
     """The photos between the ends of both curves; ``ranks`` are those of the map at each of them."""
-    variants = []
+    variants: list[Variant] = []
     for step, rank in enumerate(ranks, 1):
         count = round(step * rank.size / (len(ranks) + 1))
         variants.append(((key, "deletion"), partial(replaced, scene.image, scene.blank, rank, count)))

@@ -149,7 +149,7 @@ def randomisation_test(
                 progress(draw * len(parts) + step, draws * len(parts))
 
     def means(values: Mapping[str, list[float]]) -> Mapping[str, np.ndarray]:
-        shaped = {name: np.float32(listed).reshape(draws, -1) for name, listed in values.items()}
+        shaped = {name: np.array(listed, np.float32).reshape(draws, -1) for name, listed in values.items()}
         return MappingProxyType({name: array.mean(0) for name, array in shaped.items()})
 
     return SanityCheck(
@@ -196,7 +196,7 @@ def _weighted(network: "Classifier") -> list[tuple[str, "keras.Layer"]]:
 
     found: dict[int, tuple[str, keras.Layer]] = {}
 
-    def visit(name: str, operation: object, _inputs: object, _output: object) -> None:
+    def visit(name: str, operation: "keras.Operation", _inputs: object, _output: object) -> None:
         is_layer = isinstance(operation, keras.Layer) and not isinstance(operation, keras.layers.Normalization)
         if is_layer and operation.weights:
             found.setdefault(id(operation), (name, operation))
