@@ -10,7 +10,7 @@ from ..errors import PhotoError
 from .arrays import from_array
 from .decoding import from_pillow
 from .limits import check_bytes
-from .sources import read_file, read_path, shown_name
+from .sources import open_path, read_file, shown_name
 from .workers import decode, slots
 
 Source = str | os.PathLike | bytes | BinaryIO | Image.Image | np.ndarray
@@ -49,7 +49,9 @@ def read_image(source: Source) -> np.ndarray:
         check_bytes(memoryview(source).nbytes, "The photo")
         return decode(bytes(source), "The photo")
     if isinstance(source, str | os.PathLike):
-        return decode(*read_path(os.fsdecode(source)))
+        file, name = open_path(os.fsdecode(source))
+        with file:
+            return decode(file, name)
     if callable(getattr(source, "read", None)):
         return decode(*read_file(source))
     raise PhotoError(

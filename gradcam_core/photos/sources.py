@@ -1,4 +1,4 @@
-"""A path, bytes or a file -> the bytes of a photo, and a name to call it by."""
+"""A path or a file of any kind -> what a photo can be decoded from, and a name to call it by."""
 
 import os
 import re
@@ -21,7 +21,8 @@ def shown_name(path: object) -> str:
     return name or "The photo"
 
 
-def read_path(path: str) -> tuple[bytes, str]:
+def open_path(path: str) -> tuple[BinaryIO, str]:
+    """The opened file, unread: whoever decodes it reads it."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|data:", path):
         raise PhotoError("The photo is given as a web address. Save the picture to a file and give its path.")
     if not path:
@@ -34,8 +35,7 @@ def read_path(path: str) -> tuple[bytes, str]:
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise PhotoError(f"{name} is not an ordinary file.")
         check_bytes(status.st_size, name)
-        with Path(path).open("rb") as file:
-            return read_file(file)
+        return Path(path).open("rb", buffering=0), name
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PhotoError(f"There is no file {name}. Check the path.") from error
     except PermissionError as error:
@@ -46,6 +46,7 @@ def read_path(path: str) -> tuple[bytes, str]:
 
 
 def read_file(file: BinaryIO) -> tuple[bytes, str]:
+    """Its bytes from where it stands, read no further than is needed to know that they are too many."""
     name = shown_name(getattr(file, "name", None))
     parts, left = [], MAX_BYTES + 1
     try:

@@ -21,7 +21,7 @@ from PIL import AvifImagePlugin
 
 from ..errors import PhotoError
 from .decoding import decode
-from .limits import MAX_PIXELS
+from .limits import MAX_BYTES, MAX_PIXELS
 
 # What a photo may take: processor time in seconds and memory in bytes, until its header is read and then for each
 # pixel more. The dearest honest ones of 40 megapixels (WebP, AVIF, progressive CMYK, floats in TIFF) take 0.03e-6 to
@@ -86,20 +86,24 @@ def _serve(questions: socket.socket, memory: _Memory) -> None:
     questions.send(str(os.getpid()).encode())
     at_first = _address_space()
     is_last = False
-    while not is_last and (question := questions.recv(8192)):
+    while not is_last:
+        question, descriptors, _, _ = socket.recv_fds(questions, 8192, 1)
+        if not descriptors:
+            return
         questions.send(b"begun")
-        name, length = json.loads(question)
-        answer = _answer(os.pread(memory.descriptor, length, 0), name, memory)
+        name, size = json.loads(question)
+        answer = _answer(descriptors[0], min(size, MAX_BYTES), name, memory)
+        os.close(descriptors[0])
         is_last = _address_space() > at_first + KEPT_MEMORY
         questions.send(json.dumps(answer | {"is_last": is_last}).encode())
 
 
-def _answer(content: bytes, name: str, memory: _Memory) -> dict:
+def _answer(file: int, size: int, name: str, memory: _Memory) -> dict:
     own = _address_space()
 
     def allow(width: int, height: int, has_profile: bool) -> None:
         pixels = width * height
-        _limit(resource.RLIMIT_AS, own + HEADER_MEMORY + 4 * len(content) + MEMORY_A_PIXEL * pixels)
+        _limit(resource.RLIMIT_AS, own + HEADER_MEMORY + 4 * size + MEMORY_A_PIXEL * pixels)
         rate = SECONDS_A_PIXEL + PROFILE_SECONDS_A_PIXEL * has_profile
         seconds = HEADER_SECONDS + HEADER_SECONDS * has_profile + rate * min(pixels, SHARE * min(width, height) ** 2)
         signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -107,7 +111,9 @@ def _answer(content: bytes, name: str, memory: _Memory) -> dict:
     allow(0, 0, False)
     signal.setitimer(signal.ITIMER_REAL, CLOCK_SECONDS)
     try:
-        return {"shape": decode(content, name, allow, memory.photo).shape}
+        return {"shape": decode(os.pread(file, size, 0), name, allow, memory.photo).shape}
+    except OSError as error:
+        return {"sentence": f"{name} cannot be read: {error.strerror}.", "cause": repr(error)}
     except PhotoError as error:
         return {"sentence": str(error), "cause": repr(error.__cause__)[:1000]}
     finally:

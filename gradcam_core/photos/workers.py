@@ -1,7 +1,7 @@
 """Decode a stranger's bytes in other processes, which have limits: the worst of them cost their own answer.
 
-This process never looks into the bytes. They go to a worker in memory that has no name (so nothing is left behind,
-whoever is killed), and the pixels come back in the same memory.
+This process never looks into the bytes. A worker reads them, from the opened file or from memory that has no name (so
+nothing is left behind, whoever is killed), and the pixels come back in that memory.
 """
 
 import atexit
@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import PhotoError
 from . import decoding
 from .limits import busy, too_complex
+from .sources import read_file
 
 log = logging.getLogger("gradcam")
 
@@ -88,8 +89,12 @@ def slots() -> threading.BoundedSemaphore:
     return _state.slots
 
 
-def decode(content: bytes, name: str) -> np.ndarray:
+def decode(content: bytes | BinaryIO, name: str) -> np.ndarray:
     """`decoding.decode` within limits, in a worker; in this process where none can be started.
+
+    Args:
+        content: the bytes of the photo's file, or that file, opened from the disk.
+        name: what errors call it.
 
     Raises:
         PhotoError: also where the photo takes more memory or time than any photo of its size.
@@ -97,7 +102,7 @@ def decode(content: bytes, name: str) -> np.ndarray:
     with slots():
         worker = _asked(content, name)
         if worker is None:
-            return decoding.decode(content, name)
+            return decoding.decode(content if isinstance(content, bytes) else read_file(content)[0], name)
         answer = _answer(worker)
         try:
             if answer is None:
@@ -114,16 +119,19 @@ def decode(content: bytes, name: str) -> np.ndarray:
                 _state.idle.append(worker)
 
 
-def _asked(content: bytes, name: str) -> _Worker | None:
+def _asked(content: bytes | BinaryIO, name: str) -> _Worker | None:
     """A worker that has taken the photo up; None where there are no workers."""
-    question = json.dumps([name, len(content)]).encode()
     try:
         for _ in range(AT_ONCE + 2):
             worker = _state.idle.pop() if _state.idle else _new_worker()
             if worker is None:
                 return None
-            os.pwrite(worker.memory.fileno(), content, 0)
-            if _is_taken_up(worker, question):
+            if isinstance(content, bytes):
+                os.pwrite(worker.memory.fileno(), content, 0)
+                file, size = worker.memory, len(content)
+            else:
+                file, size = content, os.fstat(content.fileno()).st_size
+            if _is_taken_up(worker, json.dumps([name, size]).encode(), file):
                 return worker
             worker.close()
     except OSError as error:  # too many open files or processes
@@ -131,9 +139,9 @@ def _asked(content: bytes, name: str) -> _Worker | None:
     raise busy(name)
 
 
-def _is_taken_up(worker: _Worker, question: bytes) -> bool:
+def _is_taken_up(worker: _Worker, question: bytes, file: BinaryIO) -> bool:
     try:
-        worker.questions.send(question)
+        socket.send_fds(worker.questions, [question], [file.fileno()])
         return bool(worker.questions.recv(8))
     except ConnectionError:  # it was killed while it had nothing to do
         return False

@@ -87,6 +87,8 @@ def tiff(width, height, pixels, **tags):
     for tag, value in sorted(fields.items()):
         if tag in offsets:
             directory += struct.pack("<HHII", tag, 3, len(value), offsets[tag])
+        elif isinstance(value, tuple):
+            directory += struct.pack("<HHIHH", tag, 3, 2, *value)
         else:
             directory += struct.pack("<HHII", tag, 4, 1, value)
     return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<I", 0) + tail + pixels

@@ -30,7 +30,7 @@ def grey_profile(gamma: float) -> bytes:
     return _profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": gamma_curve(gamma)})
 
 
-def press_profile(points: int = 9) -> bytes:
+def press_profile(points: int = 13) -> bytes:
     """Four inks that are not pure, each laid over the others, by a table of ``points`` amounts of each (lut16Type)."""
     amounts = np.stack(np.meshgrid(*[np.linspace(0, 1, points)] * 4, indexing="ij"), -1).reshape(-1, 4)
     lab = _lab_of_inks(amounts)
@@ -43,11 +43,15 @@ def press_profile(points: int = 9) -> bytes:
     return _profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": table}, version=0x02400000)
 
 
+def light_of_inks(amounts: np.ndarray) -> np.ndarray:
+    """(..., 4) of cyan, magenta, yellow, black from 0 to 1 -> (..., 3) of sRGB's light, 0 to 1."""
+    passes = np.array([[0.05, 0.75, 0.9], [0.85, 0.1, 0.65], [1.0, 0.97, 0.1], [0.03, 0.03, 0.03]])
+    return np.prod(1 - amounts[..., None] * (1 - passes), axis=-2) ** 1.6
+
+
 def _lab_of_inks(amounts: np.ndarray) -> np.ndarray:
-    """(n, 4) of cyan, magenta, yellow, black from 0 to 1 -> (n, 3) of L*, a*, b* under D50."""
-    passes = np.array([[0.05, 0.75, 0.9], [0.85, 0.1, 0.65], [1.0, 0.97, 0.1], [0.03, 0.03, 0.03]])  # red, green, blue
-    light = np.prod(1 - amounts[:, :, None] * (1 - passes), axis=1) ** 1.6
-    relative = light @ SRGB / WHITE_D50
+    """(n, 4) of inks -> (n, 3) of L*, a*, b* under D50 (CIE 15)."""
+    relative = light_of_inks(amounts) @ SRGB / WHITE_D50
     root = np.where(relative > 0.008856, np.cbrt(relative), 7.787 * relative + 16 / 116)
     return np.stack([116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], axis=1)
 

@@ -56,6 +56,7 @@ def test_an_array_of_truth_values_is_black_and_white():
         (np.zeros((2, 2), np.complex64), "complex64"),
         (np.array([["a"]]), "numbers of type <U1"),
         (np.array([[None]]), "numbers of type object"),
+        (np.full((2, 3), 0.1).view(np.matrix), r"A matrix is not a photo\. Give np\.asarray\(matrix\)"),
         (np.zeros(5, np.uint8), r"this one has \(5,\)"),
         (np.zeros((2, 2, 2), np.uint8), r"this one has \(2, 2, 2\)"),
         (np.zeros((3, 224, 224), np.uint8), r"this one has \(3, 224, 224\)"),

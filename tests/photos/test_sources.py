@@ -173,3 +173,31 @@ def test_exactly_20_megabytes_are_read():
     content += bytes(MAX_BYTES - len(content))
     for source in (content, io.BytesIO(content)):
         np.testing.assert_array_equal(read_image(source), few_colours())
+
+
+class Failing:
+    """A reader of somebody's own, whose read raises this."""
+
+    name = "taxi.png"
+
+    def __init__(self, error):
+        self.error = error
+
+    def read(self, size):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no connection"), KeyError("size"), MemoryError(), ZeroDivisionError()])
+def test_a_reader_whose_read_raises_anything_says_so(error):
+    with pytest.raises(PhotoError, match=r"^taxi.png cannot be read: its read\(size\) fails") as refused:
+        read_image(Failing(error))
+    assert refused.value.__cause__ is error
+
+
+def test_a_reader_whose_read_takes_no_size_says_so():
+    class Whole:
+        def read(self):
+            return b"x" * 100
+
+    with pytest.raises(PhotoError, match=r"^The photo cannot be read: its read\(size\) .* takes no size\. Give a file"):
+        read_image(Whole())
