@@ -87,7 +87,14 @@ class Visitor:
         field, options = self.page.locator(f"{dropdown} input"), self.page.locator(f"{dropdown} [role=option]")
         field.click()
         field.fill(text)
-        options.first.wait_for()
+        field.press("Shift")  # a list of a thousand shows a hundred, and follows what is written at the next key
+        self.page.wait_for_function(
+            """([options, text]) => {
+                const left = [...document.querySelectorAll(options)];
+                return left.length && left.every((option) => option.textContent.toLowerCase().includes(text));
+            }""",
+            arg=[f"{dropdown} [role=option]", text.lower()],
+        )
         same = options.filter(has_text=re.compile(rf"^\W*{re.escape(text)}\s*$"))
         if same.count():
             same.click()

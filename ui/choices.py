@@ -58,9 +58,9 @@ class Networks:
 
 
 def _network_label(entry: zoo.Entry) -> str:
-    size, million = f"{entry.megabytes} MB", f"{entry.parameters / 1e6:.3g} M"
+    size = f"{entry.megabytes} MB"  # no more is said: the list is narrow
     where = f"{size} here" if zoo.weights_here(entry.name) else f"fetch {size}"
-    return f"{entry.name} · {million} · {where}"
+    return f"{entry.name} · {where}"
 
 
 def network_note(network: "gc.Classifier") -> str:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from tiny_networks import colour_network, noise
+from tiny_networks import colour_network, noise, staged_network
 
 import gradcam_core as gc
 from gradcam_core import NETWORKS
@@ -56,6 +56,13 @@ def photo(tmp_path):
     return path
 
 
+@pytest.fixture
+def tiny(tmp_path):
+    """A network that is traced in no time, as a file."""
+    staged_network().model.save(tmp_path / "tiny.keras")
+    return tmp_path / "tiny.keras"
+
+
 def test_photos_are_explained_and_one_bad_file_does_not_stop_the_rest(tmp_path, photo):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "photo.png"
@@ -89,30 +96,30 @@ def test_layers_colours_and_score_reach_the_result(run, photo):
     assert manifest["score"] == "probability"
 
 
-def test_method_contrast_and_fusion_reach_the_result(run, photo):
-    options = ["--class", "goldfish", "--instead-of", "teapot", "--weight", "0.5", "--method", "layercam", "--against"]
-    answer = run("explain", photo, *options, "--smoothing", "flips", "--fuse", "maximum")
+def test_method_contrast_and_fusion_reach_the_result(run, photo, tiny):
+    options = ["--class", "class 2", "--instead-of", "class 7", "--weight", "0.5", "--method", "layercam", "--against"]
+    answer = run("explain", photo, "--network", tiny, *options, "--smoothing", "flips", "--fuse", "maximum")
     assert (answer.returncode, answer.stderr) == (0, "")
     folder = Path("gradcam-out/photo")
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["instead_of"]["name"] == "teapot"
+    assert manifest["instead_of"]["name"] == "class 7"
     assert (manifest["method"], manifest["against"], manifest["smoothing"]) == ("layercam", True, "flips")
     assert cv2.imread(str(folder / manifest["fused"])).shape == cv2.imread(str(photo)).shape
-    settings = {"method": "layercam", "instead_of": "teapot", "weight": 0.5, "against": True, "smoothing": "flips"}
-    expected = gc.explain(gc.load(DEFAULT), photo, "goldfish", **settings)
+    settings = {"method": "layercam", "instead_of": "class 7", "weight": 0.5, "against": True, "smoothing": "flips"}
+    expected = gc.explain(gc.load(tiny), photo, "class 2", **settings)
     with np.load(folder / "maps.npz") as maps:
         for name, heat_map in expected.maps.items():
             np.testing.assert_array_equal(maps[name], heat_map.raw)
 
 
-def test_maps_are_tested_beside_what_knows_nothing(run, photo):
-    answer = run("test", photo, "--class", "goldfish", "--layers", "last", "--steps", "4", "--sanity")
+def test_maps_are_tested_beside_what_knows_nothing(run, photo, tiny):
+    answer = run("test", photo, "--network", tiny, "--class", "class 2", "--layers", "last", "--steps", "4", "--sanity")
     assert (answer.returncode, answer.stderr) == (0, "")
-    network = gc.load(DEFAULT)
-    found = assess(network, gc.explain(network, photo, "goldfish", "last"), steps=4)
+    network = gc.load(tiny)
+    found = assess(network, gc.explain(network, photo, "class 2", "last"), steps=4)
     layer, test = next(iter(found.maps.items()))
     lines = answer.stdout.splitlines()
-    assert "goldfish" in lines[0]
+    assert "class 2" in lines[0]
     for name, tested in ((layer, test), ("random maps", found.random), ("a blob in the centre", found.centre)):
         numbers = next(line for line in lines if line.startswith(name)).removeprefix(name).split()
         assert numbers[0] == f"{tested.curves.deletion_area:.2f}"
