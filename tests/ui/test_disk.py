@@ -47,6 +47,22 @@ def upload(url: str, content: bytes, name: str = "photo.jpg") -> httpx.Response:
     return httpx.post(f"{url}/gradio_api/upload", files={"files": (name, content)}, timeout=60)
 
 
+@contextmanager
+def asked(url: str, path: Path | str, method: str = "gradcam"):
+    """The lines of an answer of the API as they come."""
+    image = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+    call = {"data": [image, next(iter(gc.NETWORKS)), "", "last", "logit", method, "", 1.0, False, "none"]}
+    event = httpx.post(f"{url}/gradio_api/call/explain", json=call, timeout=30).json()["event_id"]
+    with httpx.stream("GET", f"{url}/gradio_api/call/explain/{event}", timeout=60) as answer:
+        yield answer.iter_lines()
+
+
+def explain(url: str, path: Path | str) -> str:
+    """What the API answers."""
+    with asked(url, path) as lines:
+        return "\n".join(lines)
+
+
 # --- cleared away by age ---
 
 
@@ -122,6 +138,20 @@ def test_a_page_that_is_ended_leaves_nothing(tmp_path):
             assert Path(upload(server.url, b"a photo" * 1000).json()[0]).exists()
             os.kill(server.pid, number)
             until(lambda: list((tmp_path / "cache").iterdir()) == [])
+
+
+def test_a_page_that_is_killed_while_it_explains_leaves_nothing_to_the_next(photos, tmp_path):
+    photo = (photos / "landscape.jpg").read_bytes()
+    with serve(tmp_path) as server:
+        path = Path(upload(server.url, photo).json()[0])
+        with asked(server.url, path, method="scorecam") as events:
+            next(events)  # it is in the queue, or is being made
+            os.kill(server.pid, signal.SIGKILL)
+            with suppress(httpx.HTTPError):
+                list(events)
+    with serve(tmp_path, "--keep", 0.2) as server:
+        assert explain(server.url, upload(server.url, photo).json()[0]).startswith("event: complete")
+        until(lambda: not path.parents[1].exists())
 
 
 # --- uploads ---
@@ -271,15 +301,6 @@ def test_a_disk_that_fills_up_is_said_and_the_next_visitor_notices_nothing(photo
         log = server.log.read_text()
         assert "cannot be written: [Errno 28] No space left on device" in log
         assert "Traceback" not in log
-
-
-def explain(url: str, path: str) -> str:
-    """What the call of the API answers."""
-    image = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    settings = ["", "last", "logit", "gradcam", "", 1.0, False, "none"]
-    call = {"data": [image, next(iter(gc.NETWORKS)), *settings]}
-    event = httpx.post(f"{url}/gradio_api/call/explain", json=call, timeout=30).json()["event_id"]
-    return httpx.get(f"{url}/gradio_api/call/explain/{event}", timeout=60).text
 
 
 def test_an_answer_that_cannot_be_stored_leaves_no_part(tmp_path):

@@ -80,6 +80,13 @@ def test_behind_a_proxy_any_name_is_the_pages_and_the_tools_still_look_at_the_si
         assert ping(server.url, Host="cam.example", Origin="https://evil.example") == 403
 
 
+def test_a_page_for_a_whole_network_answers_to_any_name(tmp_path):
+    with serve(tmp_path, "--mcp", "--host", "0.0.0.0") as server:
+        assert ping(server.url, Host="lab.example") == 200
+        assert ping(server.url, Host="lab.example", Origin="http://lab.example") == 200
+        assert ping(server.url, Host="lab.example", Origin="https://evil.example") == 403
+
+
 def test_on_a_space_the_tools_answer_the_space(tmp_path):
     space = {"SYSTEM": "spaces", "SPACE_ID": "user/cam", "SPACE_HOST": "user-cam.hf.space", "GRADCAM_MCP": "1"}
     with serve(tmp_path, GRADIO_SSR_MODE="false", **space) as server:
