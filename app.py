@@ -195,7 +195,7 @@ def _guards(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     hosts |= {os.environ.get("SPACE_HOST", "").lower()}
     if os.environ.get("SPACE_ID"):
         os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")  # else all visitors of a Space have its proxy's address
-    is_laptop = is_local(asked.host) and not os.environ.get("SPACE_ID") and (not root or "://" in root)
+    is_laptop = is_local(asked.host.strip("[]")) and not os.environ.get("SPACE_ID") and (not root or "://" in root)
     doors = Middleware(
         Doors,
         allowance=uploads.Allowance(1e6 * asked.visitor, seconds),
@@ -246,6 +246,8 @@ def _warm_up(networks: "Networks") -> None:
     except GradcamError as error:
         log.warning("%s The page uses %s until then.", error, zoo.DEFAULT)
         warm_up(networks.load(zoo.DEFAULT))
+    except Exception:  # the page stands all the same, and says what is wrong to whoever asks
+        log.exception("The network of the start cannot be made ready")
 
 
 if __name__ == "__main__":

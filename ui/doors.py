@@ -223,6 +223,5 @@ def _is_address(name: str) -> bool:
 def is_local(name: str) -> bool:
     """Whether a host is this machine itself."""
     if _is_address(name):
-        address = ipaddress.ip_address(name)
-        return address.is_loopback or address.is_unspecified
+        return ipaddress.ip_address(name).is_loopback
     return name == "localhost" or name.endswith(".localhost")

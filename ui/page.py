@@ -279,7 +279,7 @@ def build(networks: Networks) -> gr.Blocks:
         end.click(steps.stop, **aside)
         for setting in (hidden_layer, share):
             setting.input(steps.hide, [hidden_layer, share, shown], [hidden], **{**computes, "show_progress": "hidden"})
-    return page.queue(max_size=64)
+    return page.queue(max_size=256)
 
 
 LAUNCH: dict[str, Any] = {

@@ -60,9 +60,13 @@ def answering(step: Callable[Parameters, Answer]) -> Callable[Parameters, Answer
 
 
 def refusal(sentence: str, title: str) -> gr.Error:
-    """An error for the visitor. Gradio shows it as HTML, and it may quote a file name, or what else they sent."""
-    sentence = re.sub(r"\S{120,}", lambda long: f"{long[0][:60]}...", sentence)
-    return gr.Error(html.escape(sentence, quote=False), title=title, print_exception=False)
+    """An error for the visitor."""
+    return gr.Error(_as_html(sentence), title=title, print_exception=False)
+
+
+def _as_html(sentence: object) -> str:
+    """A sentence as Gradio shows it, as HTML. It may quote a file name, or what else was sent, however long."""
+    return html.escape(re.sub(r"\S{120,}", lambda long: f"{long[0][:60]}...", str(sentence)), quote=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Steps:
         try:
             shown = replace(shown, network=self._networks.load(asked.get("network") or shown.network, progress).name)
         except gc.NetworkError as error:
-            sentence = f"{html.escape(str(error), quote=False)} {zoo.DEFAULT} is used for now."
+            sentence = f"{_as_html(error)} {zoo.DEFAULT} is used for now."
             gr.Warning(sentence, title="Another network is used")
             shown = replace(shown, network=zoo.DEFAULT)
         network = self._networks.load(shown.network)
@@ -119,7 +123,7 @@ class Steps:
             shown = replace(shown, target=target, beside=_apart(beside, target), layers=layers)
             shown = replace(shown, method=method, instead_of=None if other == target else other)
         except gc.GradcamError as error:
-            gr.Warning(f"The link asks for something else: {html.escape(str(error), quote=False)}", title="Link")
+            gr.Warning(f"The link asks for something else: {_as_html(error)}", title="Link")
         preset = shown.layers if isinstance(shown.layers, str) else "choose"
         about, classes, beside, other, chosen, table = self._describe(shown)
         return shown, about, classes, beside, other, shown.method, preset, chosen, table

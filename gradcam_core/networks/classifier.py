@@ -209,7 +209,8 @@ class Classifier:
         if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
             if 0 <= target < len(self.labels):
                 return int(target)
-            raise TargetError(f"{self.name} has the classes 0 to {len(self.labels) - 1}; {target} is not one of them.")
+            asked = target if abs(target) < 1e15 else "what was asked for"  # Python prints no endless number
+            raise TargetError(f"{self.name} has the classes 0 to {len(self.labels) - 1}; {asked} is not one of them.")
         if not isinstance(target, str) or not target.strip():
             raise TargetError("The class is given as an index, a name or a WordNet id.")
         if len(target) > _LONGEST:

@@ -205,3 +205,56 @@ def test_a_real_photo_is_named_by_a_real_network(shared, tmp_path):
     for entry in manifest["maps"]:
         assert cv2.imread(str(folder / entry["overlay"])).shape == (height, width, 3)
         assert not entry["is_empty"]
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_rest(run, tmp_path, photo):
+    other = tmp_path / "other.png"
+    other.write_bytes(photo.read_bytes())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "photo").write_text("no folder")
+    answer = run("explain", photo, other, "--layers", "last", "--out", tmp_path / "out")
+    assert answer.returncode == 1
+    (error,) = answer.stderr.splitlines()
+    assert error.startswith(f"gradcam: {photo}: The folder ")
+    assert "cannot be written" in error
+    assert answer.stdout.splitlines()[-1] == "1 of 2 photos explained, 1 failed."
+    assert (tmp_path / "out" / "other" / "manifest.json").exists()
+
+
+def test_no_photos_name_leads_out_of_the_folder(run, tmp_path, photo):
+    (tmp_path / "in").mkdir()
+    names = ["...jpg", "..jpg", ".jpg", "....jpg", "a\nb.jpg", f"{'x' * 240}.jpg", "My Photo.jpg", "my photo.jpg"]
+    photos = [tmp_path / "in" / name for name in names]
+    for path in photos:
+        path.write_bytes(photo.read_bytes())
+    mine = tmp_path / "work" / "manifest.json"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    out = tmp_path / "work" / "out"
+    answer = run("explain", *photos, "--layers", "last", "--out", out)
+    assert answer.returncode == 0
+    assert mine.read_text() == "mine"
+    assert sorted(path.name for path in mine.parent.iterdir()) == ["manifest.json", "out"]
+    folders = {path.name.casefold() for path in out.iterdir()}
+    assert {path.parent.name.casefold() for path in out.glob("*/manifest.json")} == folders
+    assert len(folders) == len(photos)
+    assert {"my photo", "my photo-2", "photo"} <= folders
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("arguments", [["networks"], ["layers", "VGG16"], ["--help"]])
+def test_an_output_that_is_full_ends_in_a_sentence(arguments, both):
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "gradcam_core", *arguments],
+            stdout=full,
+            stderr=full if both else subprocess.PIPE,
+            text=True,
+            timeout=120,
+            env=buffered,
+        )
+    assert answer.returncode == 1
+    if not both:
+        assert answer.stderr == "gradcam: the output cannot be written: No space left on device.\n"

@@ -54,6 +54,16 @@ def test_an_unclear_class_is_answered_with_the_nearest(target, sentence):
         named(*BIRDS).resolve_target(target)
 
 
+ENDLESS = ["9" * 5000, "-" + "9" * 5000, "٣" * 5000, "x" * 10**6, 10**5000, -(10**5000)]
+
+
+@pytest.mark.parametrize("target", ENDLESS, ids=range(len(ENDLESS)))
+def test_an_endless_class_is_refused_in_a_sentence(target):
+    with pytest.raises(TargetError) as error:
+        named(*BIRDS).resolve_target(target)
+    assert len(str(error.value)) < 200
+
+
 def test_a_name_made_of_digits_wins_over_an_index():
     assert named("zero", "7", "one").resolve_target("7") == 1
 

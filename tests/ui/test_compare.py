@@ -225,7 +225,10 @@ def test_a_link_restores_network_classes_layers_and_colours(browser_context, vis
         ("network=bundled", "took its place"),
         ("layers=block9", "block9"),
         ("beside=1,2000", "2000"),
+        (f"class={'9' * 5000}", "up to 200 characters, not 5000."),
+        (f"layers={'x' * 5000}", f"has no layer '{'x' * 59}..."),
     ],
+    ids=range(7),
 )
 def test_a_link_to_what_is_not_there_opens_the_page_all_the_same(browser_context, server, photos, query, sentence):
     visitor = Visitor(browser_context, f"{server.url}/?{query}&opacity=9&colormap=rainbow&scale=none")

@@ -31,7 +31,7 @@ def tool_server(tmp_path_factory):
 
 def ping(url: str, **headers: str) -> int:
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.post(f"{url}/gradio_api/mcp/", json=PING, headers=BOTH | headers, timeout=30).status_code
+    return httpx.post(f"{url}/gradio_api/mcp/", json=PING, headers=BOTH | headers, timeout=120).status_code
 
 
 def test_the_tools_answer_no_other_site(tool_server):
@@ -58,10 +58,10 @@ def test_the_tools_answer_no_other_site(tool_server):
 def test_nor_does_the_page_itself_on_a_laptop(tool_server):
     call = {"data": [None, NETWORK, 5]}
     for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
-        answer = httpx.post(f"{tool_server.url}/gradio_api/call/predict", json=call, headers=headers, timeout=30)
+        answer = httpx.post(f"{tool_server.url}/gradio_api/call/predict", json=call, headers=headers, timeout=120)
         assert answer.status_code == 403
         assert "evil.example" in answer.json()["detail"]
-    assert httpx.get(tool_server.url, headers={"Host": "evil.example"}, timeout=30).status_code == 403
+    assert httpx.get(tool_server.url, headers={"Host": "evil.example"}, timeout=120).status_code == 403
 
 
 def test_names_that_are_given_to_the_page_are_its_own(tmp_path):
@@ -78,6 +78,13 @@ def test_behind_a_proxy_any_name_is_the_pages_and_the_tools_still_look_at_the_si
         assert ping(server.url, Host="cam.example", Origin="https://cam.example") == 200
         assert ping(server.url, Origin="https://cam.example", X_Forwarded_Host="cam.example") == 200
         assert ping(server.url, Host="cam.example", Origin="https://evil.example") == 403
+
+
+def test_a_page_for_a_whole_network_answers_to_any_name(tmp_path):
+    with serve(tmp_path, "--mcp", "--host", "0.0.0.0") as server:
+        assert ping(server.url, Host="lab.example") == 200
+        assert ping(server.url, Host="lab.example", Origin="http://lab.example") == 200
+        assert ping(server.url, Host="lab.example", Origin="https://evil.example") == 403
 
 
 def test_on_a_space_the_tools_answer_the_space(tmp_path):
@@ -101,7 +108,7 @@ def test_what_would_keep_the_parsers_busy_is_not_parsed(tool_server, path):
         (b"[" + b"[]," * 30_000 + b"[]]", "up to 20000 values"),
         (b"[" + b"[]," * 5_000_000 + b"[]]", "A call has up to 4 MB"),
     ):
-        answer = httpx.post(f"{tool_server.url}/gradio_api/{path}", content=body, headers=BOTH | JSON, timeout=30)
+        answer = httpx.post(f"{tool_server.url}/gradio_api/{path}", content=body, headers=BOTH | JSON, timeout=120)
         assert answer.status_code == 413
         assert sentence in answer.json()["detail"]
     assert "Traceback" not in tool_server.log.read_text()
@@ -113,16 +120,16 @@ def test_what_would_keep_the_parsers_busy_is_not_parsed(tool_server, path):
 def ask(url: str, endpoint: str, values: list) -> dict:
     """What a call answers that fails."""
     call = httpx.post(
-        f"{url}/gradio_api/call/{endpoint}", content=json.dumps({"data": values}), headers=JSON, timeout=30
+        f"{url}/gradio_api/call/{endpoint}", content=json.dumps({"data": values}), headers=JSON, timeout=120
     )
-    answer = httpx.get(f"{url}/gradio_api/call/{endpoint}/{call.json()['event_id']}", timeout=60).text
+    answer = httpx.get(f"{url}/gradio_api/call/{endpoint}/{call.json()['event_id']}", timeout=120).text
     assert answer.startswith("event: error"), answer[:200]
     return json.loads(answer.split("data: ", 1)[1])
 
 
 def uploaded(url: str) -> str:
     files = {"files": ("a.jpg", b"not a picture")}
-    return httpx.post(f"{url}/gradio_api/upload", files=files, timeout=30).json()[0]
+    return httpx.post(f"{url}/gradio_api/upload", files=files, timeout=120).json()[0]
 
 
 WRONG = [
@@ -214,10 +221,10 @@ def test_requests_that_no_page_would_make_end_in_a_sentence(server):
     ]
     for path in ("call/nothing", "call/v2/predict", "call/v2/nothing", "queue/join", "run/nothing", "cancel", "reset"):
         for body in bodies:
-            answer = httpx.post(f"{server.url}/gradio_api/{path}", content=json.dumps(body), headers=JSON, timeout=30)
+            answer = httpx.post(f"{server.url}/gradio_api/{path}", content=json.dumps(body), headers=JSON, timeout=120)
             assert answer.status_code < 500 or answer.json()["error"], (path, body)
             assert answer.text != "Internal Server Error"
-    with httpx.stream("GET", f"{server.url}/gradio_api/call/predict/nobody", timeout=30) as answer:
+    with httpx.stream("GET", f"{server.url}/gradio_api/call/predict/nobody", timeout=120) as answer:
         assert answer.status_code == 200
     assert "Traceback" not in server.log.read_text().removeprefix(before)
 

@@ -18,8 +18,16 @@ def test_everyone_is_answered_with_their_own_picture_and_maps(server):
     assert met.wrong_maps() == 0
 
 
+def test_of_a_hundred_at_once_everyone_is_answered_and_the_next_notices_nothing(server):
+    met = crowd(server.url, visitors=100, seconds=0)
+    assert met.happened["answered"] == 100
+    assert set(met.happened) == {"answered", "told the place in the queue"}
+    assert met.wrong_maps() == 0
+    assert crowd(server.url, visitors=1, seconds=0).happened["answered"] == 1
+
+
 def test_a_full_queue_says_so_and_serves_the_next(server):
-    happened = crowd(server.url, visitors=80, seconds=0).happened  # more than the queue holds
+    happened = crowd(server.url, visitors=300, seconds=0).happened  # more than the queue holds
     refused = {what for what in happened if what.startswith("refused")}
     assert set(happened) - refused == {"answered", "told the place in the queue"}
     assert all("Queue is full" in what for what in refused)
