@@ -27,7 +27,9 @@ def network() -> gc.Classifier:
 @pytest.fixture(scope="module")
 def client(network, tmp_path_factory):
     """The page runs in this process; all that it keeps lies in a folder of its own."""
-    blocks, port = page.build(Networks(started=network)), free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("cache")))
+        blocks, port = page.build(Networks(started=network)), free_port()
     settings = {**page.LAUNCH, "ssr_mode": False, "prevent_thread_lock": True}
     blocks.launch(server_name="127.0.0.1", server_port=port, **settings)
     yield Client(f"http://127.0.0.1:{port}", verbose=False, download_files=str(tmp_path_factory.mktemp("answers")))
