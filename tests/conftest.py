@@ -155,11 +155,11 @@ def visitor(browser_context, server):
 
 
 @pytest.fixture(scope="session")
-def _gallery(browser_context):
+def _gallery(browser_context, tmp_path_factory):
     """A page with the grid and answers made by hand, in this process."""
     from gallery import Onlooker, gallery
 
-    with gallery() as url:
+    with gallery(tmp_path_factory.mktemp("gallery")) as url:
         yield Onlooker(browser_context, url)
 
 

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -70,8 +71,8 @@ TITLES["wild"] = f"{MARKUP} import no such module, {MARKUP} rather than {MARKUP}
 
 
 @contextmanager
-def gallery(answers: dict[str, list[gc.Explanation] | None] = ANSWERS) -> Iterator[str]:
-    """The address of a page with the grid, and a button for each answer that it can be given."""
+def gallery(cache: Path, answers: dict[str, list[gc.Explanation] | None] = ANSWERS) -> Iterator[str]:
+    """The address of a page with the grid, and a button for each answer it can be given. Its files go to ``cache``."""
 
     numbers = itertools.count()  # no two clicks are heard alike
 
@@ -81,6 +82,7 @@ def gallery(answers: dict[str, list[gc.Explanation] | None] = ANSWERS) -> Iterat
     with gr.Blocks(analytics_enabled=False) as page:
         buttons = [gr.Button(name, elem_id=f"show-{name}") for name in answers]
         grid = LayerGrid(elem_id="grid")
+        grid.GRADIO_CACHE = str(cache)
         heard = gr.Textbox(elem_id="heard", label="heard")
         for button, answer in zip(buttons, answers.values(), strict=True):
             button.click(lambda answer=answer: answer, None, [grid], show_progress="hidden")
@@ -94,6 +96,7 @@ def gallery(answers: dict[str, list[gc.Explanation] | None] = ANSWERS) -> Iterat
         ssr_mode=False,
         prevent_thread_lock=True,
         run_history=False,
+        allowed_paths=[str(cache)],
     )
     try:
         yield f"http://127.0.0.1:{port}"

@@ -1,7 +1,9 @@
 """What the HTTP API answers, and how much it takes: the real page, over a network of a few hundred weights."""
 
+import json
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from conftest import free_port
@@ -25,7 +27,9 @@ def network() -> gc.Classifier:
 @pytest.fixture(scope="module")
 def client(network, tmp_path_factory):
     """The page runs in this process; all that it keeps lies in a folder of its own."""
-    blocks, port = page.build(Networks(started=network)), free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("cache")))
+        blocks, port = page.build(Networks(started=network)), free_port()
     settings = {**page.LAUNCH, "ssr_mode": False, "prevent_thread_lock": True}
     blocks.launch(server_name="127.0.0.1", server_port=port, **settings)
     yield Client(f"http://127.0.0.1:{port}", verbose=False, download_files=str(tmp_path_factory.mktemp("answers")))
@@ -68,6 +72,50 @@ def test_each_network_answers_with_its_own_classes(client, network, photo):
         of = network if name == "own" else gc.load(OTHER)
         found = client.predict(image=handle_file(photo), network=name, top=2, api_name="/predict")
         assert [guess["name"] for guess in found] == [guess.name for guess in of.predict(gc.read_image(photo), 2)]
+
+
+# --- which photos it takes ---
+
+
+FILE = {"_type": "gradio.FileData"}
+
+
+def explain(client: Client, photo: object) -> str:
+    """The end of what the server says to a call as a stranger would make it, with all arguments."""
+    arguments = [photo, "own", "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
+    address = f"{client.src.rstrip('/')}/gradio_api/call/explain"
+    event = httpx.post(address, json={"data": arguments}, timeout=30).json()["event_id"]
+    return httpx.get(f"{address}/{event}", timeout=60).text
+
+
+def test_a_photo_that_was_uploaded_is_explained(client, photo):
+    with photo.open("rb") as file:
+        (path,) = httpx.post(f"{client.src.rstrip('/')}/gradio_api/upload", files={"files": file}, timeout=30).json()
+    assert explain(client, {"path": path, "meta": FILE}).startswith("event: complete")
+
+
+@pytest.mark.parametrize(
+    ("payload", "sentence"),
+    [
+        ({"path": "{photo}"}, "Upload the picture as a file."),
+        ({"path": "{photo}/../photo.png"}, "Upload the picture as a file."),
+        ({"url": "file://{photo}"}, "Upload the picture as a file."),
+        ({"path": "{server}/gradio_api/file={photo}"}, "Upload the picture as a file."),
+        ({"path": "http://127.0.0.1:1/a.png", "meta": FILE}, "Web addresses are not fetched."),
+        ({"path": "{server}/gradio_api/file={photo}", "meta": FILE}, "Web addresses are not fetched."),
+        ({"path": "{photo}", "meta": FILE}, ""),
+    ],
+    ids=str,
+)
+def test_a_photo_of_the_servers_own_is_never_explained(client, photo, payload, sentence):
+    """It is one that could be: only that it was not uploaded stands against it."""
+    places = {"{photo}": str(photo), "{server}": client.src.rstrip("/")}
+    text = json.dumps(payload)
+    for name, place in places.items():
+        text = text.replace(name, place)
+    answer = explain(client, json.loads(text))
+    assert answer.startswith("event: error")
+    assert sentence in answer
 
 
 # --- how much it takes ---

@@ -77,9 +77,15 @@ def test_the_cell_under_the_pointer_is_read(onlooker, enlarged):
 
 
 def test_the_evidence_of_a_cell_is_its_share_of_the_maps_own_peak(onlooker, enlarged):
-    press(onlooker, *["ArrowUp"] * 7, *["ArrowLeft"] * 5)
-    said = float(press(onlooker, "ArrowRight").rpartition("evidence ")[2])
-    assert said == pytest.approx(round(MAPS[3].heat[0, 1] * 255) / 255 * 16, abs=0.01)
+    assert press(onlooker, "ArrowRight").endswith(": 100 % of the peak, evidence 16")
+    assert press(onlooker, "PageDown", "ArrowRight").endswith(": 100 % of the peak, evidence 8")
+    heat = MAPS[5].heat
+    row, column = map(int, np.argwhere((heat > 0.05) & (heat < 0.95))[0])
+    top, left = map(int, np.unravel_index(heat.argmax(), heat.shape))
+    keys = ["ArrowDown" if row > top else "ArrowUp"] * abs(row - top)
+    keys += ["ArrowRight" if column > left else "ArrowLeft"] * abs(column - left)
+    said = float(press(onlooker, "PageDown", "ArrowUp", *keys).rpartition("evidence ")[2])
+    assert said == pytest.approx(round(heat[row, column] * 255) / 255 * 12, rel=0.005)
 
 
 def test_page_keys_go_through_the_maps_of_all_rows_in_order(onlooker, enlarged):

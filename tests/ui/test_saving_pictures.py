@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
+from pathlib import Path
 
 import cv2
 import gradio as gr
@@ -41,8 +43,8 @@ def test_a_saved_card_is_named_by_its_class_and_layer(tmp_path):
     assert card(TWO, LYNX.index, "fine", STYLE, str(tmp_path)).endswith("/gradcam-lynx-fine.png")
     wild = [explanation(gc.Prediction(0, None, "../../a b/<i>", 0.5), {"block/conv": 1.0})]
     path = card(wild, 0, "block/conv", STYLE, str(tmp_path))
-    assert path.endswith("/gradcam-.._.._a_b_i_-block_conv.png")
-    assert path.startswith(str(tmp_path))
+    assert Path(path).resolve().parents[1] == tmp_path.resolve()  # in a folder that is named by its content
+    assert re.fullmatch(r"gradcam-[\w.-]*a_b_i_-block_conv\.png", Path(path).name)
 
 
 @pytest.mark.parametrize(
