@@ -136,11 +136,11 @@ def own_network(tmp_path):
 @pytest.mark.parametrize(
     ("options", "settings"),
     [
-        (["--method", "layercam"], {"method": "layercam"}),
-        (["--score", "probability"], {"score": "probability"}),
-        (["--instead-of", "3", "--weight", "0.5"], {"instead_of": 3, "weight": 0.5}),
-        (["--smoothing", "flips"], {"smoothing": "flips"}),
-        (["--against"], {"against": True}),
+        (["--method", "layercam", "--smoothing", "flips"], {"method": "layercam", "smoothing": "flips"}),
+        (
+            ["--score", "probability", "--instead-of", "3", "--weight", "0.5", "--against"],
+            {"score": "probability", "instead_of": 3, "weight": 0.5, "against": True},
+        ),
     ],
 )
 def test_what_is_tested_and_checked_is_what_would_be_shown(run, photo, own_network, options, settings):
@@ -186,7 +186,7 @@ def test_ctrl_c_ends_a_command_with_130_and_one_line(run, photo, own_network, tm
 
     def press() -> None:
         with pipe.open("w"):  # goes on when the command has opened the other end
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             over.wait()
 
     over = threading.Event()
