@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint fuzz bench clean
+.PHONY: run test lint fuzz mutate bench clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/python app.py $(ARGS)
@@ -22,11 +22,15 @@ lint: .venv/test.stamp
 fuzz: .venv/test.stamp
 	@PYTHONPATH=. $(BIN)/python tests/photos/fuzzing.py
 
+mutate: .venv/test.stamp .venv/mutate.stamp
+	@nice -n 19 $(BIN)/mutmut run --max-children 2 $(ARGS)
+	@$(BIN)/python tests/mutants.py
+
 bench: .venv/bench.stamp
 	@$(BIN)/python benchmarks/speed.py $(ARGS)
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv mutants .pytest_cache .ruff_cache build *.egg-info
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; set PYTHON=/path/to/python."; exit 1; }
@@ -38,7 +42,7 @@ clean:
 	@$(BIN)/pip install --quiet --requirement requirements.txt
 	@touch $@
 
-.venv/test.stamp .venv/bench.stamp: .venv/%.stamp: pyproject.toml .venv/run.stamp
+.venv/test.stamp .venv/mutate.stamp .venv/bench.stamp: .venv/%.stamp: pyproject.toml .venv/run.stamp
 	@echo "Installing what 'make $*' needs into .venv (once)"
 	@$(BIN)/pip install --quiet --editable '.[$*]'
 	@touch $@

@@ -2,21 +2,23 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from tiny_networks import colour_network, noise, staged_network
+from tiny_networks import colour_network, noise, oblong_network, staged_network
 
 import gradcam_core as gc
 from gradcam_core import NETWORKS
 from gradcam_core.cli.main import main
 from gradcam_core.networks.zoo import DEFAULT
-from gradcam_core.trust import assess
+from gradcam_core.trust import assess, sanity_check
 
 
 def in_a_process(*arguments, **environment):
@@ -125,7 +127,86 @@ def test_maps_are_tested_beside_what_knows_nothing(run, photo, tiny):
         assert numbers[0] == f"{tested.curves.deletion_area:.2f}"
         assert numbers[1] == f"{tested.curves.insertion_area:.2f}"
     assert any(line.lower() == f"{test.sentence}.".lower() for line in lines)
-    assert any(line.startswith(f"Sanity check of {layer}: ") for line in lines)
+    check = sanity_check(network, photo, "goldfish", "last")
+    result = {True: "passes", False: "fails"}[check.passes[layer]]
+    left = f"rank correlation {check.rank_correlation[layer][-1]:.2f} once all weights are random"
+    assert f"Sanity check of {layer}: {result} ({left})." in lines
+
+
+@pytest.fixture
+def own_network(tmp_path):
+    """A network of four classes in a file, as --network takes it."""
+    oblong_network().model.save(tmp_path / "mine.keras")
+    return ["--network", tmp_path / "mine.keras"]
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        (["--method", "layercam", "--smoothing", "flips"], {"method": "layercam", "smoothing": "flips"}),
+        (
+            ["--score", "probability", "--instead-of", "3", "--weight", "0.5", "--against"],
+            {"score": "probability", "instead_of": 3, "weight": 0.5, "against": True},
+        ),
+    ],
+)
+def test_what_is_tested_and_checked_is_what_would_be_shown(run, photo, own_network, options, settings):
+    command = ["test", photo, *own_network, "--class", "2", "--layers", "relu2", "--steps", "3", "--sanity", *options]
+    answer = run(*command)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    network = gc.load(own_network[1])
+    lines = answer.stdout.splitlines()
+    found = assess(network, gc.explain(network, photo, 2, "relu2", **settings), steps=3).maps["relu2"]
+    numbers = [f"{found.curves.deletion_area:.2f}", f"{found.curves.insertion_area:.2f}", f"{found.drop:.0f}", "%"]
+    assert next(line for line in lines if line.startswith("relu2 ")).split() == ["relu2", *numbers]
+    check = sanity_check(network, photo, 2, "relu2", **settings)
+    left = f"(rank correlation {check.rank_correlation['relu2'][-1]:.2f} once all weights are random)."
+    assert lines[-1].startswith("Sanity check of relu2: ")
+    assert lines[-1].endswith(left)
+
+
+def test_a_network_file_gets_its_photos_as_it_was_trained(run, photo, own_network):
+    printed = []
+    for preprocess in (None, "VGG16", "mobilenetv2"):
+        options = ["--preprocess", preprocess] if preprocess else []
+        answer = run("predict", photo, *own_network, *options)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        network = gc.load(own_network[1], preprocess=preprocess)
+        expected = ", ".join(
+            f"{found.name} {'<0.1%' if found.probability < 0.001 else format(found.probability, '.1%')}"
+            for found in network.predict(gc.read_image(photo))
+        )
+        assert answer.stdout == f"{photo}: {expected}\n"
+        printed.append(answer.stdout)
+        answer = run("explain", photo, *own_network, *options, "--out", Path("out") / str(preprocess))
+        assert (answer.returncode, answer.stderr) == (0, "")
+        manifest = json.loads(Path("out", str(preprocess), "photo", "manifest.json").read_text())
+        assert manifest["target"]["probability"] == pytest.approx(network.predict(gc.read_image(photo))[0].probability)
+    assert len(set(printed)) == 3
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "test"])
+def test_ctrl_c_ends_a_command_with_130_and_one_line(run, photo, own_network, tmp_path, command):
+    """It is pressed for real while the class names are being read, which come from a pipe that nobody writes into."""
+    pipe = tmp_path / "labels"
+    os.mkfifo(pipe)
+
+    def press() -> None:
+        with pipe.open("w"):  # goes on when the command has opened the other end
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            over.wait()
+
+    over = threading.Event()
+    thread = threading.Thread(target=press, daemon=True)
+    thread.start()
+    try:
+        answer = run(command, photo, *own_network, "--labels", pipe)
+    except KeyboardInterrupt:
+        pytest.fail("Ctrl-C ended in a traceback")
+    finally:
+        over.set()
+    assert (answer.returncode, answer.stdout) == (130, "")
+    assert answer.stderr == "gradcam: stopped.\n"
 
 
 def test_predict_prints_the_most_probable_classes(run, photo):

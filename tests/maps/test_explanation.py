@@ -59,10 +59,13 @@ def test_a_network_that_ignores_a_layer_leaves_its_map_empty():
 def test_the_smallest_evidence_still_peaks_at_one_without_overflow():
     network = colour_network()
     kernel, bias = network.model.get_layer("head").get_weights()
-    network.model.get_layer("head").set_weights([kernel * 1e-38, bias])
-    heat = explain(network, noise(12), 0).maps["conv"].heat
-    assert np.isfinite(heat).all()
-    assert heat.max() in (0, 1)
+    whole = explain(network, noise(12), 0).maps["conv"]
+    network.model.get_layer("head").set_weights([kernel * 1e-30, bias])
+    tiny = explain(network, noise(12), 0).maps["conv"]
+    assert 0 < tiny.peak < 1e-29
+    assert not tiny.is_empty
+    assert tiny.heat.max() == 1
+    np.testing.assert_allclose(tiny.heat, whole.heat, atol=1e-6)
 
 
 def test_a_result_cannot_be_changed():
@@ -93,10 +96,6 @@ def test_save_writes_overlays_heat_maps_raw_maps_and_a_manifest(tmp_path):
         expected = overlay(photo, result.maps[entry["layer"]].heat, opacity=0.6, colormap="viridis")
         assert saved.shape == photo.shape
         assert np.abs(saved.astype(int) - expected).mean() < 4  # JPEG
-        heat = cv2.imread(str(folder / entry["heat"]), cv2.IMREAD_UNCHANGED)
-        assert heat.shape == photo.shape[:2]
-        assert heat.dtype == np.uint8
-    assert cv2.imread(str(folder / "contact_sheet.jpg")).shape[1] > 300
 
 
 def test_layers_of_a_nested_network_are_saved_under_safe_file_names(tmp_path):

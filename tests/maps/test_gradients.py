@@ -259,7 +259,7 @@ def test_one_sigmoid_output_is_two_classes_with_opposite_evidence():
 def test_several_sigmoid_outputs_are_judged_each_alone():
     network = cam_network(activation="sigmoid")
     batch = network.to_input(noise(12))
-    logits, _ = gradients.trace(network, ("relu",), score="probability")(batch, 1)
+    logits, _ = gradients.trace(network, ("relu",))(batch, 1)
     np.testing.assert_allclose(network.probabilities(logits), network.model(batch).numpy()[0], atol=1e-6)
 
 

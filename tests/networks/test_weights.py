@@ -3,7 +3,9 @@
 import hashlib
 import http.server
 import os
+import re
 import resource
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -433,6 +435,34 @@ def test_a_write_that_fails_on_the_way_is_said(server, home, content):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert_is_a_sentence(error, "could not be stored", "file too large")
     assert list(home.iterdir()) == []
+
+
+def test_a_disk_that_others_fill_meanwhile_ends_the_download(server, home, content, monkeypatch):
+    """No disk can be filled here for real, so what it says of itself is made up: full once a fifth has come."""
+    real, sent = shutil.disk_usage, []
+
+    def disk_usage(path):
+        there = sum(part.stat().st_size for part in home.iterdir())
+        return real(path)._replace(free=len(content) if there < len(content) / 5 else 1000)
+
+    def answer(handler):
+        handler.start(len(content))
+        for start in range(0, len(content), len(content) // 20):
+            try:
+                handler.wfile.write(content[start : start + len(content) // 20])
+            except OSError:  # nobody listens any more
+                return
+            sent.append(start)
+            handler.server.over.wait(0.06)
+
+    monkeypatch.setattr(weights.shutil, "disk_usage", disk_usage)
+    server.answer = answer
+    with pytest.raises(WeightsError) as error:
+        fetch(wanted(content), read)
+    assert_is_a_sentence(error, "0.0 MB are free", "Make room, or set KERAS_HOME")
+    assert re.search(r"need 0\.[3-7] MB more", str(error.value))  # what is still to come, and not all of it
+    assert list(home.iterdir()) == []
+    assert len(sent) < 20
 
 
 def test_a_home_that_cannot_be_written_is_said(tmp_path, monkeypatch, content):

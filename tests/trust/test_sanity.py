@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from tiny_networks import StoppedError, deep_network, noise, staged_network, stop_at
+from tiny_networks import StoppedError, deep_network, noise, oblong_network, seeded, staged_network, stop_at
 
 from gradcam_core import NETWORKS, NetworkError, SettingError, explain, load
 from gradcam_core.networks.classifier import Classifier
-from gradcam_core.trust.sanity import randomisation_test, rank_correlation, sanity_check, ssim
+from gradcam_core.pictures.render import resize_heat
+from gradcam_core.trust.sanity import SanityCheck, randomisation_test, rank_correlation, sanity_check, ssim
 
 
 def edges(photo: np.ndarray) -> np.ndarray:
@@ -84,6 +85,77 @@ def test_weights_become_random_from_the_head_down_and_whole_again_for_each_draw(
     assert [name in layers for name, layers in zip(check.randomised, changed, strict=False)] == [True] * 3
     assert check.randomised[-1] == "conv1"
     assert_untouched(network, before)
+
+
+@pytest.mark.parametrize(
+    ("left", "passes"),
+    [([0.9, 0.8, 0.69], True), ([0.1, 0.2, 0.71], False), ([0.99, 0.1, 0.7], False), ([0.5], True)],
+)
+def test_a_map_is_judged_by_what_is_left_when_all_weights_are_random(left, passes):
+    layers = tuple(f"layer {step}" for step in range(len(left)))
+    check = SanityCheck(layers, {"map": np.array(left)}, {"map": 1 - np.array(left)})
+    assert check.passes == {"map": passes}
+
+
+def test_a_check_is_the_mean_over_its_draws_of_what_is_left_of_each_map():
+    network, photo, seen = oblong_network(), noise(12, width=20), []
+
+    def make_maps(copy):
+        seen.append(explain(copy, photo, 1, "relu2", method="layercam").maps["relu2"].raw)
+        return {"relu2": seen[-1]}
+
+    check = randomisation_test(network, make_maps, blocks=2, draws=3)
+    trained, draws = seen[0], np.array(seen[2:]).reshape(3, 2, 6, 10)
+    ranks = [[abs(rank_correlation(raw, trained)) for raw in steps] for steps in draws]
+    assert np.ptp(ranks, axis=0).max() > 0.01
+    np.testing.assert_allclose(check.rank_correlation["relu2"], np.mean(ranks, axis=0), rtol=1e-5)
+
+    def shown(raw):
+        heat = np.maximum(raw, 0)
+        return resize_heat(heat / (heat.max() or 1), width=20, height=12)
+
+    similar = [[ssim(shown(raw), shown(trained)) for raw in steps] for steps in draws]
+    np.testing.assert_allclose(check.ssim["relu2"], np.mean(similar, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"method": "layercam"}, {"score": "probability"}, {"instead_of": 3}, {"against": True}, {"smoothing": "flips"}],
+)
+def test_the_check_is_of_the_maps_that_are_shown(settings):
+    network, photo = oblong_network(), noise(30, width=40)
+    check = sanity_check(network, photo, 1, "relu2", draws=2, **settings)
+    expected = randomisation_test(
+        network, lambda copy: {"relu2": explain(copy, photo, 1, "relu2", **settings).maps["relu2"].raw}, draws=2
+    )
+    plain = sanity_check(network, photo, 1, "relu2", draws=2)
+    np.testing.assert_array_equal(check.rank_correlation["relu2"], expected.rank_correlation["relu2"])
+    assert "against" in settings or not np.array_equal(check.ssim["relu2"], plain.ssim["relu2"])
+
+
+def test_random_kernels_have_the_variance_of_their_fan_in():
+    """He et al. 2015: 2 / n with n inputs of a cell; a depthwise kernel sees one channel only."""
+    inputs = keras.Input((8, 10, 3))
+    x = keras.layers.Conv2D(200, (3, 5), name="conv")(inputs)
+    x = keras.layers.DepthwiseConv2D(3, depth_multiplier=3, padding="same", name="depthwise")(x)
+    x = keras.layers.SeparableConv2D(300, 3, padding="same", name="separable")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(64, 1, name="point")(x))
+    network = Classifier("kernels", seeded(keras.Model(inputs, keras.layers.Dense(40, name="head")(x))))
+    drawn = []
+    randomisation_test(network, lambda copy: drawn.append(copy.model) or {"edges": edges(noise(16))}, draws=1)
+    kernels = {variable.path: variable.numpy() for variable in drawn[-1].weights if len(variable.shape) > 1}
+    fans = {
+        "conv/kernel": 3 * 5 * 3,
+        "depthwise/kernel": 3 * 3,
+        "separable/depthwise_kernel": 3 * 3,
+        "separable/pointwise_kernel": 600,
+        "point/kernel": 300,
+        "head/kernel": 64,
+    }
+    assert set(kernels) == set(fans)
+    for name, fan in fans.items():
+        assert kernels[name].std() == pytest.approx(np.sqrt(2 / fan), rel=0.06), name
+        assert abs(kernels[name].mean()) < 0.1 * kernels[name].std()
 
 
 def test_random_weights_are_those_of_a_new_network():

@@ -316,3 +316,13 @@ def test_only_the_visitor_who_stops_is_stopped(steps, uploads):
         assert score_cam("first", stops="second")[-1][0].method == "scorecam"  # and the first goes on
     finally:
         LocalContext.request.set(None)
+
+
+def test_the_sanity_check_is_of_the_maps_that_are_shown(steps, network, shown):
+    from gradcam_core.trust import sanity_check
+    from ui.map_tests import sanity_html
+
+    photo = gc.read_image(shown.photo)
+    settings = {"method": "layercam", "instead_of": 0}
+    check = sanity_check(network, photo, 2, ["conv1", "add2"], draws=2, **settings)
+    assert steps.sanity(shown) == sanity_html(check, "cow_calf")

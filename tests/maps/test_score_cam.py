@@ -1,0 +1,54 @@
+"""Score-CAM of more channels than go through a network at once."""
+
+import keras
+import numpy as np
+from tiny_networks import noise, seeded
+
+import gradcam_core as gc
+from gradcam_core.maps import gradients
+from gradcam_core.pictures.render import resize_heat
+from gradcam_core.settings import BATCH_PIXELS
+
+CHANNELS = 40
+
+
+def wide_network() -> gc.Classifier:
+    """An input so large that 40 channels take three batches; two of the channels are dark everywhere."""
+    inputs = keras.Input((160, 320, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(CHANNELS, 32, strides=32, activation="relu", name="conv")(x)
+    x = keras.layers.Flatten()(x)
+    network = gc.Classifier("wide", seeded(keras.Model(inputs, keras.layers.Dense(3)(x)), 4))
+    conv = network.model.get_layer("conv")
+    kernel, bias = conv.kernel.numpy() * 0.02, conv.bias.numpy()  # small, so that no channel outweighs all others
+    bias[[1, 25]] = -1e4
+    conv.set_weights([kernel, bias])
+    return network
+
+
+def test_every_channel_counts_also_those_of_later_batches():
+    network, photo, steps = wide_network(), noise(160, width=320), []
+    assert CHANNELS > 2 * (BATCH_PIXELS // (160 * 320))
+    found = gc.explain(network, photo, 2, "conv", method="scorecam", progress=lambda *step: steps.append(step))
+    batch = network.to_input(photo)
+    activation = gradients.trace(network, ("conv",), lambda a, g: a)(batch, 0)[1]["conv"]
+    assert activation.shape == (5, 10, CHANNELS)
+    nothing = network.predict_logits(np.zeros_like(batch))[0, 2]
+    gains = np.full(CHANNELS, -np.inf)
+    for k in range(CHANNELS):
+        channel = activation[..., k]
+        if channel.max() > channel.min():
+            mask = resize_heat((channel - channel.min()) / np.ptp(channel), width=320, height=160)
+            mask = (mask - mask.min()) / np.ptp(mask)
+            gains[k] = network.predict_logits(batch * mask[..., None])[0, 2] - nothing
+    assert np.isinf(gains[[1, 25]]).all()
+    weights = np.exp(gains - gains.max())
+    weights /= weights.sum()
+    assert min(weights[:15].sum(), weights[15:30].sum(), weights[30:].sum()) > 0.05
+    expected = activation @ weights
+    np.testing.assert_allclose(found.maps["conv"].raw, expected, atol=1e-4 * expected.max())
+    done, totals = zip(*steps, strict=True)
+    assert set(totals) == {CHANNELS}
+    assert list(done) == sorted(set(done))
+    assert done[-1] == CHANNELS
+    assert len(steps) >= 3

@@ -1,0 +1,113 @@
+"""Maps that are the mean over several views of a photo, written out view by view."""
+
+import keras
+import numpy as np
+import pytest
+from tiny_networks import noise, oblong_network, seeded
+
+import gradcam_core as gc
+
+PHOTO = noise(12, width=20)  # at the input's size, so that what is done to the photo is done to the input
+LAYERS = ["conv1", "relu2"]
+
+
+def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
+    """(h, w, ...) moved by whole cells; what comes in repeats the edge."""
+    rows = np.clip(np.arange(image.shape[0]) - down, 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(image.shape[1]) - right, 0, image.shape[1] - 1)
+    return image[rows][:, columns]
+
+
+def seen(shape: tuple[int, int], down: int, right: int) -> np.ndarray:
+    """1 for each cell whose content is still in the photo after it was moved, else 0."""
+    inside = np.zeros(shape)
+    for i, j in np.ndindex(shape):
+        inside[i, j] = 0 <= i + down < shape[0] and 0 <= j + right < shape[1]
+    return inside
+
+
+def smoothed_by_hand(network, photo, layer, steps, cell) -> np.ndarray:
+    total, count = 0, 0
+    for down, right in steps:
+        for mirror in (1, -1):
+            view = moved(photo, down * cell[0], right * cell[1])[:, ::mirror]
+            raw = gc.explain(network, view, 1, layer, method="layercam").maps[layer].raw[:, ::mirror]
+            by = [step * side * size // whole for step, side, size, whole in
+                  zip((down, right), cell, raw.shape, photo.shape, strict=False)]  # fmt: skip
+            inside = seen(raw.shape, *by)
+            total = total + inside * moved(raw, -by[0], -by[1])
+            count = count + inside
+    return total / count
+
+
+def test_flips_are_the_mean_of_the_photo_and_its_mirror_image():
+    network = oblong_network()
+    found = gc.explain(network, PHOTO, 1, LAYERS, method="layercam", smoothing="flips")
+    for name, heat_map in found.maps.items():
+        expected = smoothed_by_hand(network, PHOTO, name, [(0, 0)], (2, 2))
+        np.testing.assert_allclose(heat_map.raw, expected, atol=1e-5 * expected.max())
+
+
+def test_shifts_are_the_mean_of_both_moved_by_a_cell_of_the_coarsest_layer():
+    network = oblong_network()
+    found = gc.explain(network, PHOTO, 1, LAYERS, method="layercam", smoothing="shifts")
+    steps = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
+    for name, heat_map in found.maps.items():
+        expected = smoothed_by_hand(network, PHOTO, name, steps, (2, 2))
+        np.testing.assert_allclose(heat_map.raw, expected, atol=1e-5 * expected.max())
+
+
+def lanes_network() -> gc.Classifier:
+    """Two lanes whose cells are 2 x 4 and 3 x 1 pixels; all kernels are 1 x 1, so that only whole cells matter."""
+    inputs = keras.Input((24, 20, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 1, activation="relu", name="fine")(x)
+    lanes = []
+    for name, cell in (("low", (2, 4)), ("narrow", (3, 1))):
+        lane = keras.layers.AveragePooling2D(cell, name=f"{name}_pool")(x)
+        lane = keras.layers.Conv2D(5, 1, activation="relu", name=name)(lane)
+        lanes.append(keras.layers.GlobalAveragePooling2D()(lane))
+    outputs = keras.layers.Dense(3)(keras.layers.Concatenate()(lanes))
+    return gc.Classifier("lanes", seeded(keras.Model(inputs, outputs), 5))
+
+
+def test_a_shift_moves_every_map_by_whole_cells():
+    """By 6 x 4 pixels here, what both lanes' cells go into; moved by the larger cell, one lane's would be cut."""
+    network, photo = lanes_network(), noise(24, width=20)
+    plain = gc.explain(network, photo, 1, "all", method="layercam")
+    smooth = gc.explain(network, photo, 1, "all", method="layercam", smoothing="shifts")
+    assert {"fine", "low", "narrow"} <= set(plain.maps)
+    for name, heat_map in plain.maps.items():
+        np.testing.assert_allclose(smooth.maps[name].raw, heat_map.raw, atol=1e-5 * heat_map.peak)
+
+
+def test_noise_is_a_tenth_of_the_inputs_range_and_sixteen_samples_long():
+    network, steps = oblong_network(), []
+    photo = PHOTO // 2 + 60
+    found = gc.explain(network, photo, 1, LAYERS, smoothing="noise", progress=lambda *step: steps.append(step))
+    assert steps == [(done, 16) for done in range(1, 17)]
+    batch, rng = network.to_input(photo), np.random.default_rng(0)
+    run = gc.maps.gradients.trace(network, tuple(LAYERS))
+    sigma = 0.1 * (float(batch.max()) - float(batch.min()))
+    maps = [run(batch + sigma * rng.standard_normal(batch.shape, np.float32), 1)[1] for _ in range(16)]
+    for name, heat_map in found.maps.items():
+        expected = np.mean([each[name] for each in maps], axis=0)
+        np.testing.assert_allclose(heat_map.raw, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("smoothing", "views"), [("flips", 2), ("shifts", 10)])
+def test_every_view_is_counted_for_whoever_waits(smoothing, views):
+    steps = []
+    gc.explain(oblong_network(), PHOTO, 1, LAYERS, smoothing=smoothing, progress=lambda *step: steps.append(step))
+    assert steps == [(done, views) for done in range(1, views + 1)]
+
+
+def test_a_shift_may_be_half_of_the_input_and_no_more():
+    def network(side):
+        inputs = keras.Input((4 * side, 24, 3))
+        x = keras.layers.AveragePooling2D(4, name="coarse")(inputs)
+        return gc.Classifier("coarse", keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
+
+    assert gc.explain(network(2), noise(24), 1, "coarse", smoothing="shifts").maps["coarse"].raw.shape == (2, 6)
+    with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
+        gc.explain(network(1), noise(24), 1, "coarse", smoothing="shifts")

@@ -1,0 +1,138 @@
+"""The files of a saved explanation: what is in them, and that a failure leaves nothing that looks whole."""
+
+import json
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tiny_networks import noise, oblong_network
+
+import gradcam_core as gc
+from gradcam_core.pictures.render import resize_heat
+
+PHOTO = cv2.resize(noise(6, width=9), (270, 174), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def explained() -> gc.Explanation:
+    return gc.explain(oblong_network("softmax"), PHOTO, 2, ["conv1", "relu2"])
+
+
+def picture(path: Path) -> np.ndarray:
+    """RGB, or grey where the file is."""
+    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return read if read.ndim == 2 else read[..., ::-1]
+
+
+def assert_is_this_picture(path: Path, expected: np.ndarray) -> None:
+    """But for what JPEG changes. Any other colours, or a picture turned over, differ by ten times as much."""
+    found = picture(path)
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 3
+    assert path.read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_a_heat_file_is_white_where_the_evidence_is_and_black_where_there_is_none(explained, tmp_path):
+    content = json.loads(explained.save(tmp_path).read_text())
+    for entry in content["maps"]:
+        heat = picture(tmp_path / entry["heat"])
+        assert (heat.shape, heat.dtype) == ((174, 270), np.uint8)
+        expected = resize_heat(explained.maps[entry["layer"]].heat, width=270, height=174) * 255
+        assert np.abs(heat - expected).max() <= 0.5 + 1e-4  # lossless, to the nearest level
+        assert heat.max() > 200
+
+
+STYLES = [{}, {"opacity": 0.8, "colormap": "viridis", "mode": "add"}]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_picture_shows_what_was_asked_in_the_style_that_was_asked(explained, tmp_path, style):
+    content = json.loads(explained.save(tmp_path, fusion="product", **style).read_text())
+    assert content["display"] == {"opacity": 0.4, "colormap": "jet", "mode": "alpha", "highest": None} | style
+    heats = {name: heat_map.heat for name, heat_map in explained.maps.items()}
+    for entry in content["maps"]:
+        assert_is_this_picture(tmp_path / entry["overlay"], gc.overlay(PHOTO, heats[entry["layer"]], **style))
+    assert_is_this_picture(tmp_path / content["contact_sheet"], gc.contact_sheet(PHOTO, heats, **style))
+    assert_is_this_picture(tmp_path / content["fused"], gc.overlay(PHOTO, explained.fused("product"), **style))
+
+
+@pytest.mark.parametrize("share", [0.4, 3.0])
+def test_what_is_painted_as_the_hottest_is_so_in_all_pictures(explained, tmp_path, share):
+    highest = share * max(heat_map.peak for heat_map in explained.maps.values())
+    content = json.loads(explained.save(tmp_path, highest=highest).read_text())
+    assert content["display"]["highest"] == highest
+    heats = {name: heat_map.scaled(highest) for name, heat_map in explained.maps.items()}
+    for entry in content["maps"]:
+        expected = resize_heat(heats[entry["layer"]], width=270, height=174) * 255
+        assert np.abs(picture(tmp_path / entry["heat"]) - expected).max() <= 0.5 + 1e-4
+        assert_is_this_picture(tmp_path / entry["overlay"], gc.overlay(PHOTO, heats[entry["layer"]]))
+        assert entry["peak"] == explained.maps[entry["layer"]].peak
+    assert_is_this_picture(tmp_path / content["contact_sheet"], gc.contact_sheet(PHOTO, heats))
+    with np.load(tmp_path / content["raw"]) as raw:
+        for name, heat_map in explained.maps.items():
+            np.testing.assert_array_equal(raw[name], heat_map.raw)
+
+
+def test_the_manifest_says_everything_that_is_known(explained, tmp_path):
+    content = json.loads(explained.save(tmp_path / "new" / "folder").read_text())
+    folder = tmp_path / "new" / "folder"
+    assert content["photo"] == {"height": 174, "width": 270}
+    assert content["network"] == "oblong"
+    assert content["target"] == {
+        "index": 2, "wordnet_id": None, "name": "class 2", "probability": explained.target.probability,
+    }  # fmt: skip
+    assert [found["index"] for found in content["predictions"]] == [p.index for p in explained.predictions]
+    assert (content["method"], content["score"], content["smoothing"]) == ("gradcam", "logit", "none")
+    assert (content["instead_of"], content["weight"], content["against"]) == (None, 1.0, False)
+    assert content["versions"] == dict(explained.versions)
+    assert (content["raw"], content["contact_sheet"], content["fused"]) == ("maps.npz", "contact_sheet.jpg", None)
+    for entry, heat_map in zip(content["maps"], explained.maps.values(), strict=True):
+        assert {name: entry[name] for name in ("layer", "kind", "stage", "peak", "is_empty")} == {
+            "layer": heat_map.layer.name,
+            "kind": heat_map.layer.kind,
+            "stage": heat_map.layer.stage,
+            "peak": heat_map.peak,
+            "is_empty": False,
+        }
+        assert entry["shape"] == list(heat_map.layer.shape)
+    named = {content["raw"], content["contact_sheet"], "manifest.json"}
+    named |= {entry[kind] for entry in content["maps"] for kind in ("overlay", "heat")}
+    assert {path.name for path in folder.iterdir()} == named
+
+
+def test_a_manifest_is_whole_or_not_there(tmp_path):
+    """The disk takes every picture, and then a part of the manifest, which is longer than any of them."""
+    network = oblong_network("softmax")
+    labels = ["a class with a long name " * 3000] * 4
+    network = gc.Classifier("verbose", network.model, labels)
+    result = gc.explain(network, PHOTO, 2, "relu2")
+    whole = result.save(tmp_path / "whole")
+    sizes = sorted((path.stat().st_size, path.name) for path in whole.parent.iterdir())
+    assert sizes[-1][1] == "manifest.json"
+    limit = (sizes[-2][0] + sizes[-1][0]) // 2
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(gc.GradcamError, match="cannot be written"):
+            result.save(tmp_path / "cut")
+        with pytest.raises(gc.GradcamError, match="cannot be written"):
+            result.save(tmp_path / "whole")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "cut" / "contact_sheet.jpg").exists()
+    assert not (tmp_path / "cut" / "manifest.json").exists()
+    assert not whole.exists()  # of the explanation before, whose pictures have been written over
+
+
+def test_layers_whose_names_differ_in_unsafe_characters_alone_have_files_of_their_own(explained, tmp_path):
+    (heat_map, *_) = explained.maps.values()
+    names = ["a/b", "a_b", "A_B", "a b", "a:b", "a.b-c", "ä"]
+    content = json.loads(replace(explained, maps=dict.fromkeys(names, heat_map)).save(tmp_path).read_text())
+    files = [entry[kind] for entry in content["maps"] for kind in ("overlay", "heat")]
+    assert len({file.casefold() for file in files}) == 2 * len(names)
+    assert all((tmp_path / file).is_file() and Path(file).name == file for file in files)
+    with np.load(tmp_path / "maps.npz") as raw:
+        assert list(raw) == names
