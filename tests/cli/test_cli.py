@@ -127,7 +127,7 @@ def test_maps_are_tested_beside_what_knows_nothing(run, photo, tiny):
         assert numbers[0] == f"{tested.curves.deletion_area:.2f}"
         assert numbers[1] == f"{tested.curves.insertion_area:.2f}"
     assert any(line.lower() == f"{test.sentence}.".lower() for line in lines)
-    check = sanity_check(network, photo, "goldfish", "last")
+    check = sanity_check(network, photo, "class 2", "last")
     result = {True: "passes", False: "fails"}[check.passes[layer]]
     left = f"rank correlation {check.rank_correlation[layer][-1]:.2f} once all weights are random"
     assert f"Sanity check of {layer}: {result} ({left})." in lines
