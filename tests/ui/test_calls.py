@@ -30,10 +30,10 @@ def client(network, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("cache")))
         blocks, port = page.build(Networks(started=network)), free_port()
-    settings = {**page.LAUNCH, "ssr_mode": False, "prevent_thread_lock": True}
-    blocks.launch(server_name="127.0.0.1", server_port=port, **settings)
-    yield Client(f"http://127.0.0.1:{port}", verbose=False, download_files=str(tmp_path_factory.mktemp("answers")))
-    blocks.close(verbose=False)
+        settings = {**page.LAUNCH, "ssr_mode": False, "prevent_thread_lock": True}
+        blocks.launch(server_name="127.0.0.1", server_port=port, **settings)
+        yield Client(f"http://127.0.0.1:{port}", verbose=False, download_files=str(tmp_path_factory.mktemp("answers")))
+        blocks.close(verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,14 @@ def test_the_picture_is_the_contact_sheet_of_the_maps(client, network, photo):
     assert (summary["target"]["index"], summary["instead_of"]["index"]) == (2, 1)
     assert summary["network"] == "own"
     assert [entry["cell"] for entry in summary["maps"]] == [[30 / 16, 18 / 16], [30 / 8, 18 / 8]]
+
+
+def test_a_blank_is_no_class(client, photo):
+    summary, *_ = client.predict(
+        image=handle_file(photo), target=" ", instead_of="  ", layers="last", api_name="/explain"
+    )
+    assert summary["target"] == summary["predictions"][0]
+    assert summary["instead_of"] is None
 
 
 def test_each_network_answers_with_its_own_classes(client, network, photo):
