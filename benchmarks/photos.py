@@ -22,13 +22,12 @@ def photo(height: int, width: int) -> np.ndarray:
     random = np.random.default_rng(0)
     clouds = Image.fromarray(random.integers(0, 256, (height // 16, width // 16, 3), np.uint8))
     clouds = np.asarray(clouds.resize((width, height), Image.Resampling.BICUBIC), np.int16)
-    return np.clip(clouds + random.integers(-8, 9, clouds.shape), 0, 255).astype(np.uint8)
+    return np.clip(clouds + random.integers(-2, 3, clouds.shape), 0, 255).astype(np.uint8)
 
 
 def main() -> None:
-    read_image(photo(8, 16))
     start = time.perf_counter()
-    read_image(io.BytesIO(b"first"[:0] + _file(photo(16, 16), "PNG")))
+    read_image(_file(photo(16, 16), "PNG"))
     print(f"The first photo, which starts the worker: {1e3 * (time.perf_counter() - start):.0f} ms")
     print("| photo | file | in this process | in a worker | more |\n| --- | ---: | ---: | ---: | ---: |")
     for height, width in SIZES:
@@ -50,7 +49,7 @@ def main() -> None:
 
 def _file(pixels: np.ndarray, kind: str) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **({"quality": 90} if kind == "JPEG" else {"compress_level": 1}))
+    Image.fromarray(pixels).save(file, kind, **({"quality": 90} if kind == "JPEG" else {"compress_level": 6}))
     return file.getvalue()
 
 
