@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from fuzzing import Watch
 from hostile_files import HOSTILE, overlapping_jpeg, overlapping_png, overlapping_tiff, overlapping_webp
 from photo_files import KINDS, encode, few_colours, noise
 from PIL import Image
@@ -93,17 +94,24 @@ def test_many_at_once_get_each_their_own():
 
 
 @pytest.mark.parametrize("hostile", [hostile for hostile in HOSTILE if hostile not in STILL_PHOTOS])
-def test_a_file_made_to_cost_much_is_too_complex(hostile):
-    with pytest.raises(PhotoError, match=r"^The photo is too complex to be read\."):
-        read_image(hostile())
+def test_a_file_made_to_cost_much_is_too_complex_and_costs_little(hostile):
+    content, watch = hostile(), Watch()
+    before = watch.look()
+    with watch.going_on(), pytest.raises(PhotoError, match=r"^The photo is too complex to be read\."):
+        read_image(content)
+    assert watch.look() - before < 1.5  # of the processor; by the clock it is whatever else the machine does
 
 
 @pytest.mark.parametrize("hostile", STILL_PHOTOS)
 def test_a_photo_whose_metadata_cost_much_is_shown_without_them_or_too_complex(hostile):
-    try:
-        assert read_image(hostile()).ndim == 3
-    except PhotoError as error:
-        assert "too complex" in str(error)  # noqa: PT017
+    content, watch = hostile(), Watch()
+    before = watch.look()
+    with watch.going_on():
+        try:
+            assert read_image(content).ndim == 3
+        except PhotoError as error:
+            assert "too complex" in str(error)  # noqa: PT017
+    assert watch.look() - before < 1.5
 
 
 def test_a_photo_that_takes_too_much_memory_says_so_and_its_worker_goes_on():
@@ -200,14 +208,18 @@ def test_a_signal_that_the_program_ignores_ends_a_worker_all_the_same():
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF, signal.SIGALRM])
         sys.path.insert(0, "tests/photos")
+        from fuzzing import Watch
         from hostile_files import gif_of_a_long_comment
         from gradcam_core import PhotoError, read_image
-        try:
-            read_image(gif_of_a_long_comment())
-        except PhotoError:
-            print("refused")
+        content, watch = gif_of_a_long_comment(), Watch()
+        before = watch.look()
+        with watch.going_on():
+            try:
+                read_image(content)
+            except PhotoError:
+                print("refused", watch.look() - before < 1.5)
     """
-    assert python(script) == ["refused"]
+    assert python(script) == ["refused", "True"]
 
 
 # --- programs of all kinds ---
