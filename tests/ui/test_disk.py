@@ -152,7 +152,7 @@ def test_a_page_that_is_killed_while_it_explains_leaves_nothing_to_the_next(phot
     for left in (path, path.parent, path.parents[1], *path.parents[1].rglob("*")):
         os.utime(left, (LONG_AGO, LONG_AGO))
     with serve(tmp_path) as server:
-        assert explain(server.url, upload(server.url, photo).json()[0]).startswith("event: complete")
+        assert "event: complete" in explain(server.url, upload(server.url, photo).json()[0])
         until(lambda: not path.parents[1].exists())
 
 
@@ -299,7 +299,7 @@ def test_a_disk_that_fills_up_is_said_and_the_next_visitor_notices_nothing(photo
         assert files_in(disk) == before
         filler.unlink()
         path = upload(server.url, (photos / "turned.jpg").read_bytes()).json()[0]
-        assert explain(server.url, path).startswith("event: complete")
+        assert "event: complete" in explain(server.url, path)
         log = server.log.read_text()
         assert "cannot be written: [Errno 28] No space left on device" in log
         assert "Traceback" not in log
