@@ -198,6 +198,7 @@ def test_ctrl_c_ends_a_command_with_130_and_one_line(run, photo, own_network, tm
 
     over = threading.Event()
     thread = threading.Thread(target=press, daemon=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
     thread.start()
     try:
         answer = run(command, photo, *own_network, "--labels", pipe)
@@ -205,6 +206,7 @@ def test_ctrl_c_ends_a_command_with_130_and_one_line(run, photo, own_network, tm
         pytest.fail("Ctrl-C ended in a traceback")
     finally:
         over.set()
+        signal.signal(signal.SIGINT, before)
     assert (answer.returncode, answer.stdout) == (130, "")
     assert answer.stderr == "gradcam: stopped.\n"
 

@@ -6,6 +6,7 @@ import pytest
 from tiny_networks import noise, oblong_network, seeded
 
 import gradcam_core as gc
+from gradcam_core.maps import gradients
 
 PHOTO = noise(12, width=20)  # at the input's size, so that what is done to the photo is done to the input
 LAYERS = ["conv1", "relu2"]
@@ -87,7 +88,7 @@ def test_noise_is_a_tenth_of_the_inputs_range_and_sixteen_samples_long():
     found = gc.explain(network, photo, 1, LAYERS, smoothing="noise", progress=lambda *step: steps.append(step))
     assert steps == [(done, 16) for done in range(1, 17)]
     batch, rng = network.to_input(photo), np.random.default_rng(0)
-    run = gc.maps.gradients.trace(network, tuple(LAYERS))
+    run = gradients.trace(network, tuple(LAYERS))
     sigma = 0.1 * (float(batch.max()) - float(batch.min()))
     maps = [run(batch + sigma * rng.standard_normal(batch.shape, np.float32), 1)[1] for _ in range(16)]
     for name, heat_map in found.maps.items():

@@ -103,7 +103,7 @@ class Loads(list):
 def memory_for():
     """Sets the memory for so many networks of ``model(filters=100)``, and sets it back."""
     before = loading.MEMORY
-    yield lambda count: gc.networks.loading.keep_in_memory(count * model(0, 100).count_params() * 4e-6)
+    yield lambda count: loading.keep_in_memory(count * model(0, 100).count_params() * 4e-6)
     loading.keep_in_memory(before)
 
 
