@@ -1,81 +1,204 @@
-"""The README is true: its Python and its commands run as they are written."""
+"""The docs are true: every block of code in them runs, in its order, and no sentence of an error is left out."""
 
 import getpass
 import json
-import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from xml.dom import minidom
 
 import cv2
+import gradio
 import httpx
 import keras
 import pytest
+import yaml
 from conftest import free_port, serve
-from tiny_networks import noise
+from error_sentences import GAP, error_sentences
 
+import app
 import gradcam_core as gc
-from gradcam_core.networks.zoo import DEFAULT
+from gradcam_core.cli import main as cli
+from gradcam_core.networks.zoo import weights_here
+from website import build, links, notebook
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs").rglob("*.ipynb"))
 ADDRESS = "http://127.0.0.1:7860"
+PHOTOS = Path(gradio.__file__).parent / "media_assets" / "images"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+@dataclass(frozen=True)
+class Block:
+    """A piece of code in a page, and the number of the line above it."""
+
+    page: Path
+    line: int
+    language: str
+    code: str
 
 
-# `make` is what runs these tests, `pip install .` is part of it, and VGG16's weights are half a gigabyte.
-COMMANDS = [
-    line.split("  #")[0].strip()
-    for block in blocks("sh")
-    for line in block.splitlines()
-    if line.startswith("gradcam") and "--network VGG16" not in line
-]
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```([^\s`]*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(page, text.count("\n", 0, one.start(2)), one[1], one[2]) for one in found]
+
+
+@pytest.fixture(scope="module")
+def page_of_the_docs(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("docs"), "--mcp") as server:
+        yield server
 
 
 @pytest.fixture
-def folder(tmp_path):
-    cv2.imwrite(str(tmp_path / "photo.jpg"), noise(120))
+def folder(tmp_path, monkeypatch):
+    """What a reader has at hand: a photo, more of them, and a network with the names of its classes."""
+    shutil.copy(PHOTOS / "lion.jpg", tmp_path / "photo.jpg")
+    (tmp_path / "photos").mkdir()
+    for name in ("cheetah.jpg", "tower.jpg"):
+        shutil.copy(PHOTOS / name, tmp_path / "photos" / name)
     inputs = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
     outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
     keras.Model(inputs, outputs).save(tmp_path / "flowers.keras")
+    (tmp_path / "flowers.txt").write_text("daisy\nrose\ntulip\n")
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def run(program: str, folder: Path) -> str:
-    """What a program prints that is run beside photo.jpg."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_the_blocks_of_a_page_run_in_their_order(page, folder, request, capsys):
+    names = {"__name__": "__main__"}
+    address = ADDRESS
+    if any(block.language == "python" and ADDRESS in block.code for block in blocks(page)):
+        address = request.getfixturevalue("page_of_the_docs").url
+    runners: dict[str, Callable[[Block], object]] = {
+        "python": lambda block: run_python(block, block.code.replace(ADDRESS, address), names),
+        "sh": lambda block: [run_command(line) for line in block.code.splitlines()],
+        "json": lambda block: json.loads(block.code),
+        "html": lambda block: minidom.parseString(block.code),
+        "nginx": lambda block: None,  # has a test of its own
+        "text": lambda block: None,  # what a program prints
+    }
+    for block in blocks(page):
+        runners[block.language](block)
 
 
-def test_the_python_of_the_readme_runs(folder):
-    printed = run("\n".join(block for block in blocks("python") if ADDRESS not in block), folder)
-    assert "Prediction(index=" in printed
-    assert (folder / "out" / "manifest.json").exists()
+def run_python(block: Block, code: str, names: dict[str, object]) -> None:
+    compiled = compile("\n" * block.line + code, str(block.page), "exec")
+    with ThreadPoolExecutor(1) as other:  # a browser that is driven from this thread has an event loop running in it
+        other.submit(exec, compiled, names).result()
 
 
-def test_the_clients_of_the_readme_get_answers(folder):
-    http, mcp = (block for block in blocks("python") if ADDRESS in block)
-    with serve(folder, "--mcp") as server:
-        assert gc.select(gc.load(DEFAULT), "last")[0].name in run(http.replace(ADDRESS, server.url), folder)
-        assert json.loads(run(mcp.replace(ADDRESS, server.url), folder))["network"] == DEFAULT
+def run_command(line: str) -> None:
+    """Run a line of shell; what would install something or wait for visitors is only looked at."""
+    words = shlex.split(line, comments=True)
+    while words and re.match(r"[A-Z_]+=", words[0]):
+        words.pop(0)
+    match words:
+        case []:
+            pass
+        case ["gradcam", *arguments] | ["python", "-m", "gradcam_core", *arguments]:
+            run_gradcam([path for word in arguments for path in expanded(word)])
+        case ["python", "app.py", *arguments]:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", ["app.py", *arguments])
+                app.arguments()
+        case ["make", *arguments]:
+            subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, check=True, capture_output=True)
+        case ["pip", "install", *arguments]:
+            extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+            assert all(extra in extras for extra in re.findall(r"\[(.+?)\]", " ".join(arguments)))
+        case [".venv/bin/python", "-m", "pytest", *arguments]:
+            command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        case _:
+            pytest.fail(f"Nothing here runs {line!r}")
+
+
+def expanded(word: str) -> list[str]:
+    return sorted(map(str, Path().glob(word))) if "*" in word else [word]
+
+
+def run_gradcam(arguments: list[str]) -> None:
+    named = [word for word in arguments if word in gc.NETWORKS]
+    if arguments[0] != "layers" and not all(map(weights_here, named)):
+        cli._parser().parse_args(arguments)  # half a gigabyte of weights is not fetched for a test
+    else:
+        assert cli.main(arguments) == 0
+
+
+def test_the_notebooks_are_without_what_a_run_left():
+    for path in NOTEBOOKS:
+        cells = json.loads(path.read_text())["cells"]
+        assert [cell["cell_type"] for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
+
+
+def test_the_site_is_built_and_its_notebook_runs_from_top_to_bottom():
+    assert build.main() == 0
+    page = (build.SITE / "tutorials" / "article.html").read_text()
+    code = [text for path in NOTEBOOKS for kind, text in notebook.cells(path) if kind == "code"]
+    assert page.count('<div class="language-python') == len(code)
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert "gradcam_core.trust.assess" in (build.SITE / "reference" / "trust.html").read_text()
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path):
+    (tmp_path / "index.html").write_text('<a href="a/b.html#here">b</a><a href="https://example.com/gone">c</a>')
+    (tmp_path / "a").mkdir()
+    page = tmp_path / "a" / "b.html"
+    page.write_text('<h1 id="here">B</h1><a href="../">up</a>')
+    assert links.broken(tmp_path) == []
+    page.write_text('<a href="../c.html">c</a><img src="d.png"><script src="https://example.com/e.js"></script>')
+    assert [sentence.partition(",")[0].partition(":")[0] for sentence in links.broken(tmp_path)] == [
+        "a/b.html loads https",
+        "a/b.html links to ../c.html",
+        "a/b.html links to d.png",
+        "index.html links to a/b.html#here",
+    ]
+
+
+def test_what_a_cell_gives_is_what_jupyter_shows():
+    names = {}
+    assert notebook.run("a = 2\nprint('x')\na + 1", names) == "```text\nx\n3\n```\n\n"
+    assert notebook.run("b = a", names) == ""
+    assert "data:image/jpeg" in notebook.run("from PIL import Image\nImage.new('RGB', (8, 8))", names)
+
+
+SENTENCES = list(error_sentences(ROOT))
+
+
+def test_every_sentence_of_an_error_is_explained():
+    explained = re.findall(r"^\| (.+?) \| .*\w.* \|$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    missing = {sentence: where for where, sentence in SENTENCES if not any(fits(sentence, row) for row in explained)}
+    assert missing == {}, "Explain them in docs/troubleshooting.md"
+    stale = [row for row in explained if row != "sentence" and not any(fits(one, row) for _, one in SENTENCES)]
+    assert stale in ([], ["---"]), "Nothing says this any more"
+
+
+def fits(sentence: str, row: str) -> bool:
+    """Whether a row of the page is this sentence; where one has a gap, the other may have a value, or nothing."""
+    return squeezed(sentence) == squeezed(row)
+
+
+def squeezed(sentence: str) -> str:
+    return re.sub(rf"[{GAP}\W]+", " ", sentence).strip()
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
-def test_the_nginx_of_the_readme_serves_the_page(folder):
+def test_the_nginx_of_the_docs_serves_the_page(folder):
     from gradio_client import Client, handle_file
 
     port = free_port()
-    (location,) = blocks("nginx")
+    (location,) = (block.code for page in PAGES for block in blocks(page) if block.language == "nginx")
     with serve(folder, GRADIO_ROOT_PATH="/cam") as server:
         temporary = "".join(
             f"{of}_temp_path {folder}/{of};" for of in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -97,18 +220,23 @@ def test_the_nginx_of_the_readme_serves_the_page(folder):
             nginx.wait(20)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_runs(folder, command):
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    answer = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout
-
-
-def test_the_pictures_and_the_gradio_of_the_readme_are_those_of_the_project():
-    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
-        assert cv2.imread(str(ROOT / picture)) is not None
-    (version,) = re.findall(r"^sdk_version: (.+)$", README, re.MULTILINE)
+def test_the_readme_is_short_and_its_header_is_that_of_the_project():
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 150
+    (version,) = re.findall(r"^sdk_version: (.+)$", readme, re.MULTILINE)
     assert f"gradio=={version}\n" in (ROOT / "requirements.txt").read_text()
+
+
+def test_the_pages_beside_the_site_link_to_files_that_are_there():
+    for page in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", page.read_text()):
+            assert (ROOT / target).exists(), f"{page.name}: {target}"
+            if target.endswith(".png"):
+                assert cv2.imread(str(ROOT / target)) is not None
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == gc.__version__
+    assert citation["cff-version"] == "1.2.0"
+    assert f"## {gc.__version__}" in (ROOT / "CHANGELOG.md").read_text()
