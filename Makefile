@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: .venv/run.stamp
 	@exec $(BIN)/python app.py $(ARGS)
 
-test: lint
+test: lint .venv/docs.stamp
 	@$(BIN)/python tests/chromium.py install
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 	@$(BIN)/python tests/chromium.py say
