@@ -15,5 +15,10 @@ class Docstrings(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
         """Called for every object that has been read."""
         if obj.docstring:
-            text = FORMULA.sub(lambda found: convert(" ".join(found[1].split())), obj.docstring.value)
+            text = FORMULA.sub(_drawn, obj.docstring.value)
             obj.docstring.value = EXAMPLE.sub(lambda found: f"```pycon\n{found[0].rstrip()}\n```", text)
+
+
+def _drawn(found: re.Match[str]) -> str:
+    """MathML in a span: Markdown takes a line that begins with <math> for a paragraph of its own."""
+    return f"<span>{convert(' '.join(found[1].split()))}</span>"

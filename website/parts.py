@@ -26,7 +26,7 @@ def commands() -> str:
 
 def _help(command: list[str]) -> str:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("GRADCAM_", "GRADIO_"))}
-    plain |= {"COLUMNS": "96", "NO_COLOR": "1"}
+    plain |= {"COLUMNS": "86", "NO_COLOR": "1"}
     run = subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, env=plain, capture_output=True, text=True)
     run.check_returncode()
     return run.stdout
