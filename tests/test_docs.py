@@ -117,9 +117,9 @@ def run_command(line: str) -> None:
         case ["pip", "install", *arguments]:
             extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
             assert all(extra in extras for extra in re.findall(r"\[(.+?)\]", " ".join(arguments)))
-        case [".venv/bin/python", "-m", "pytest", *arguments]:
-            command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", *arguments]
-            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        case [".venv/bin/python", "-m", "pytest", path, *options]:
+            words = (ROOT / path).read_text()
+            assert all(option in words for option in options if not option.startswith("-"))
         case _:
             pytest.fail(f"Nothing here runs {line!r}")
 
