@@ -5,12 +5,12 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint fuzz mutate bench clean
+.PHONY: run test lint fuzz mutate bench docs clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/python app.py $(ARGS)
 
-test: lint
+test: lint .venv/docs.stamp
 	@$(BIN)/python tests/chromium.py install
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 	@$(BIN)/python tests/chromium.py say
@@ -29,6 +29,9 @@ mutate: .venv/test.stamp .venv/mutate.stamp
 bench: .venv/bench.stamp
 	@$(BIN)/python benchmarks/speed.py $(ARGS)
 
+docs: .venv/docs.stamp
+	@$(BIN)/python -m website.build
+
 clean:
 	rm -rf .venv mutants .pytest_cache .ruff_cache build *.egg-info
 
@@ -42,7 +45,7 @@ clean:
 	@$(BIN)/pip install --quiet --requirement requirements.txt
 	@touch $@
 
-.venv/test.stamp .venv/mutate.stamp .venv/bench.stamp: .venv/%.stamp: pyproject.toml .venv/run.stamp
+.venv/test.stamp .venv/mutate.stamp .venv/bench.stamp .venv/docs.stamp: .venv/%.stamp: pyproject.toml .venv/run.stamp
 	@echo "Installing what 'make $*' needs into .venv (once)"
 	@$(BIN)/pip install --quiet --editable '.[$*]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""Make assets/screenshot.png, the picture of the README: ``python assets/screenshot.py``.
+"""Make docs/screenshot.png, the picture of the README: ``python assets/screenshot.py``.
 
 Starts the page, takes one of Gradio's own example photos and waits for its heat maps. Needs Chromium and the packages
 of ``pip install .[test]``.
@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURE = ROOT / "assets" / "screenshot.png"
+PICTURE = ROOT / "docs" / "screenshot.png"
 SUBJECT = "lion"
 LIMIT = 600 * 1024
 
