@@ -131,6 +131,8 @@ def test_layers_whose_names_differ_in_unsafe_characters_alone_have_files_of_thei
     (heat_map, *_) = explained.maps.values()
     names = ["a/b", "a_b", "A_B", "a b", "a:b", "a.b-c", "ä"]
     content = json.loads(replace(explained, maps=dict.fromkeys(names, heat_map)).save(tmp_path).read_text())
+    stems = ["a_b", "a_b-2", "A_B-3", "a_b-4", "a_b-5", "a.b-c", "ä"]
+    assert [entry["overlay"] for entry in content["maps"]] == [f"{stem}_overlay.jpg" for stem in stems]
     files = [entry[kind] for entry in content["maps"] for kind in ("overlay", "heat")]
     assert len({file.casefold() for file in files}) == 2 * len(names)
     assert all((tmp_path / file).is_file() and Path(file).name == file for file in files)

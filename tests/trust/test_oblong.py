@@ -150,6 +150,17 @@ def test_a_map_is_measured_as_it_would_be_alone(key):
     assert verb in found.sentence or "leaves" in found.sentence
 
 
+def test_a_map_that_marks_less_than_a_fifth_is_tested_by_what_it_marks():
+    network = region_network()
+    lamp = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    lamp[REGION] = 255, 0, 0
+    found = assess(network, explain(network, lamp, "lit"), steps=1).maps["red"]
+    assert found.share == 32 / PIXELS
+    assert found.sentence.startswith("hiding the 13 % that red marks lowers lit from ")
+    at_random = [lit(hidden(lamp, random_map((HEIGHT, WIDTH), seed), 32)) for seed in range(3)]
+    assert found.hidden_at_random == pytest.approx(np.mean(at_random), abs=1e-6)
+
+
 def test_pixels_of_equal_heat_are_taken_in_the_order_of_patches_that_no_baseline_uses():
     network = region_network()
     photo = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
