@@ -18,6 +18,7 @@ test: lint .venv/docs.stamp
 lint: .venv/test.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --no-error-summary
 
 fuzz: .venv/test.stamp
 	@PYTHONPATH=. $(BIN)/python tests/photos/fuzzing.py
@@ -33,7 +34,7 @@ docs: .venv/docs.stamp
 	@$(BIN)/python -m website.build
 
 clean:
-	rm -rf .venv mutants .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv mutants .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; set PYTHON=/path/to/python."; exit 1; }

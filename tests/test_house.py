@@ -141,3 +141,9 @@ def test_every_public_name_says_what_it_is_for():
             written = thing.__doc__ or ""
             assert written.strip(), name
             assert not written.startswith(f"{name}("), f"{name}: this is what dataclass writes"
+
+
+def test_a_file_is_not_longer_than_a_reader_can_hold_unless_its_head_says_why():
+    for name, path in modules(ROOT).items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 350 or "long because" in "\n".join(lines[:12]), name

@@ -27,7 +27,7 @@ from .cache import keep
 from .choices import Networks
 from .downloads import raw_maps
 from .photo_input import PhotoInput
-from .visit import answering
+from .sentences import answering
 
 
 def add(networks: Networks) -> None:

@@ -10,7 +10,7 @@ from gradio.state_holder import SessionState
 from gradcam_core import GradcamError
 
 from .photo_input import PhotoInput
-from .visit import INTERNAL, refusal
+from .sentences import INTERNAL, refusal
 
 log = logging.getLogger("gradcam")
 

@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gradcam_core.photos import MAX_BYTES
 
 from .cache import unwritable
+from .sentences import INTERNAL
 from .uploads import Allowance
-from .visit import INTERNAL
 
 log = logging.getLogger("gradcam")
 

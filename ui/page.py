@@ -13,7 +13,8 @@ from .calls import Page
 from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
 from .layer_grid import ASSETS, LayerGrid
 from .photo_input import PhotoInput
-from .visit import BESIDE, Shown, Steps
+from .showing import BESIDE, Shown
+from .visit import Steps
 
 NAME = "Grad-CAM Explorer"
 LEAD = "See which parts of a photo each stage of a network used to recognise what is in it."

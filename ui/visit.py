@@ -1,96 +1,27 @@
-"""One visitor's page: what is shown, and the answer to each thing that can be done.
+"""The answer to each thing that a visitor can do.
 
 Every step changes one thing of what is shown and leaves the rest, so an error leaves all of it in place.
 """
 
-import functools
-import html
-import logging
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeGuard
 
 import gradio as gr
-from gradio.context import LocalContext
 
 import gradcam_core as gc
 from gradcam_core.networks import zoo
 from gradcam_core.settings import METHODS
 
-from .choices import PRESETS, Networks, class_choices, layer_choices, layer_rows, network_note
+from .choices import PRESETS
 from .downloads import Style, card, everything
-from .explained import Explained
 from .map_tests import assessment_html, hidden_html, sanity_html
-from .photo_input import TITLE as PHOTO_TITLE
-
-log = logging.getLogger("gradcam")
-
-BESIDE = 3  # so many classes can stand beside the first
-INTERNAL = "Something broke on our side, and it has been logged. Try again, or with another photo."
-PROGRESS = gr.Progress()  # as a default value it tells Gradio to hand one in
-TITLES = {
-    gc.PhotoError: PHOTO_TITLE,
-    gc.NetworkError: "This network cannot be used",
-    gc.TargetError: "This class cannot be explained",
-    gc.LayerError: "These layers cannot be explained",
-}
-
-Parameters = ParamSpec("Parameters")
-Answer = TypeVar("Answer")
+from .sentences import answering, as_html
+from .showing import BESIDE, PROGRESS, Showing, Shown, apart, visitor_of_request
 
 
-def answering(step: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
-    """Turn what goes wrong into a sentence for the visitor; what nobody foresaw is logged whole."""
-
-    @functools.wraps(step)
-    def answer(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
-        try:
-            return step(*args, **kwargs)
-        except gr.Error:
-            raise
-        except gc.GradcamError as error:
-            title = next((title for kind, title in TITLES.items() if isinstance(error, kind)), "Not possible")
-            raise refusal(str(error), title) from error
-        except Exception as error:
-            log.exception("Internal error in %s", step.__name__)
-            raise refusal(INTERNAL, "Internal error") from error
-
-    return answer
-
-
-def refusal(sentence: str, title: str) -> gr.Error:
-    """An error for the visitor."""
-    return gr.Error(_as_html(sentence), title=title, print_exception=False)
-
-
-def _as_html(sentence: object) -> str:
-    """A sentence as Gradio shows it, as HTML. It may quote a file name, or what else was sent, however long."""
-    return html.escape(re.sub(r"\S{120,}", lambda long: f"{long[0][:60]}...", str(sentence)), quote=False)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What one visitor sees. It lives on the server: no request can point it at another file."""
-
-    network: str
-    photo: str | None = None  # path in Gradio's cache
-    target: int | None = None  # None: the most probable class
-    beside: tuple[int, ...] = ()  # other classes, each a row of its own
-    layers: str | tuple[str, ...] = "stages"
-    method: str = "gradcam"
-    instead_of: int | None = None  # the class that the others are held against
-    before: "Shown | None" = None  # what was shown until the photo was taken away
-
-
-class Steps:
+class Steps(Showing):
     """The answers to what a visitor does. The types of arguments are not to be trusted: anyone may call."""
-
-    def __init__(self, networks: Networks, cache: str) -> None:
-        self._networks = networks
-        self._cache = cache  # where files for the browser lie
-        self._explained = Explained()
-        self._stopped: set[str] = set()  # visitors who no longer want what is being fetched
 
     @answering
     def open(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
@@ -104,26 +35,26 @@ class Steps:
         try:
             shown = replace(shown, network=self._networks.load(asked.get("network") or shown.network, progress).name)
         except gc.NetworkError as error:
-            sentence = f"{_as_html(error)} {zoo.DEFAULT} is used for now."
+            sentence = f"{as_html(error)} {zoo.DEFAULT} is used for now."
             gr.Warning(sentence, title="Another network is used")
             shown = replace(shown, network=zoo.DEFAULT)
         network = self._networks.load(shown.network)
         try:
             target = network.resolve_target(asked.get("class") or None)
-            beside = [network.resolve_target(name) for name in asked.get("beside", "").split(",") if name]
+            named = (network.resolve_target(name) for name in asked.get("beside", "").split(",") if name)
+            beside = [index for index in named if index is not None]
             other = network.resolve_target(asked.get("instead_of") or None)
             method = asked.get("method") or shown.method
             if method not in METHODS:
                 raise gc.SettingError(f"There is no method {method!r}.")
             layers = asked.get("layers") or shown.layers
-            names = tuple(layers.split(","))
-            if layers not in PRESETS or layers == "choose":
-                layers = tuple(layer.name for layer in gc.select(network, list(names)))
+            if isinstance(layers, str) and (layers not in PRESETS or layers == "choose"):
+                layers = tuple(layer.name for layer in gc.select(network, layers.split(",")))
             gc.select(network, layers, method)
-            shown = replace(shown, target=target, beside=_apart(beside, target), layers=layers)
+            shown = replace(shown, target=target, beside=apart(beside, target), layers=layers)
             shown = replace(shown, method=method, instead_of=None if other == target else other)
         except gc.GradcamError as error:
-            gr.Warning(f"The link asks for something else: {_as_html(error)}", title="Link")
+            gr.Warning(f"The link asks for something else: {as_html(error)}", title="Link")
         preset = shown.layers if isinstance(shown.layers, str) else "choose"
         about, classes, beside, other, chosen, table = self._describe(shown)
         return shown, about, classes, beside, other, shown.method, preset, chosen, table
@@ -158,7 +89,7 @@ class Steps:
     @answering
     def fetch(self, network: object, progress: gr.Progress = PROGRESS) -> None:
         """Make a network ready. A step of its own, so that nobody else waits for a download."""
-        visitor = _visitor()
+        visitor = visitor_of_request()
         self._stopped.discard(visitor)
 
         def look() -> None:
@@ -170,7 +101,7 @@ class Steps:
     @answering
     def stop(self) -> None:
         """The visitor no longer wants what is being fetched, computed or tested for them."""
-        self._stopped.add(_visitor())
+        self._stopped.add(visitor_of_request())
 
     @answering
     def offer_stop(self, network: object) -> Any:  # noqa: ANN401
@@ -200,7 +131,7 @@ class Steps:
         """Another class, from the list -> what is shown."""
         if target is not None and not _is_index(target):
             raise gc.TargetError("The class is given by its index, a whole number.")
-        shown = replace(shown, target=target, beside=_apart(shown.beside, target))
+        shown = replace(shown, target=target, beside=apart(shown.beside, target))
         if shown.instead_of == target:
             shown = replace(shown, instead_of=None)
         return shown, *self._explain(shown, progress)
@@ -214,7 +145,7 @@ class Steps:
             raise gc.TargetError(f"At most {BESIDE} classes can stand beside the first. Take one away.")
         if tuple(targets) == shown.beside:  # the page itself has set the list
             return (gr.skip(),) * 5
-        shown = replace(shown, beside=_apart(targets, shown.target))
+        shown = replace(shown, beside=apart(targets, shown.target))
         return shown, *self._explain(shown, progress)
 
     @answering
@@ -234,7 +165,7 @@ class Steps:
             raise gc.TargetError("The class is given by its index, a whole number.")
         if other == shown.instead_of:
             return (gr.skip(),) * 5
-        shown = replace(shown, instead_of=other, beside=_apart(shown.beside, other))
+        shown = replace(shown, instead_of=other, beside=apart(shown.beside, other))
         return shown, *self._explain(shown, progress)
 
     @answering
@@ -321,24 +252,6 @@ class Steps:
             hide_hottest(network, first.photo, first.target.index, first.maps[layer].heat, percent / 100), first.target
         )
 
-    def _shown_maps(self, shown: Shown, progress: gr.Progress) -> tuple["gc.Classifier", tuple[gc.Explanation, ...]]:
-        if shown.photo is None:
-            raise gc.PhotoError("There is no photo. Choose one first.")
-        network = self._networks.load(shown.network, progress)
-        return network, self._explanations(network, shown)
-
-    def _report(self, progress: gr.Progress, total: Callable[[float], float], what: str) -> Callable[[int, int], None]:
-        """Tells the visitor how far the work is, and ends it when they want no more of it."""
-        visitor = _visitor()
-        self._stopped.discard(visitor)
-
-        def report(done: int, count: int) -> None:
-            if visitor in self._stopped:
-                raise refusal("Stopped. What is shown stays.", "Stopped")
-            progress(total(done / count), desc=what)
-
-        return report
-
     @answering
     def preset(self, preset: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         """Another choice of layers -> shown, chosen layers, grid. "choose" starts with those that are shown."""
@@ -365,70 +278,6 @@ class Steps:
         shown = replace(shown, layers=tuple(names))
         return shown, self._explain(shown, progress)[-1]
 
-    def _layer_names(self, shown: Shown) -> list[str]:
-        network = self._networks.load(shown.network)
-        return [layer.name for layer in gc.select(network, shown.layers, shown.method)]
 
-    def _describe(self, shown: Shown) -> tuple[Any, ...]:
-        """-> network, class, compared classes, class held against them, chosen layers, layer table."""
-        network = self._networks.load(shown.network)
-        classes, is_list = class_choices(network), not isinstance(shown.layers, str)
-        return (
-            gr.Dropdown(self._networks.choices(), value=network.name, info=network_note(network)),
-            gr.Dropdown(classes, value=shown.target, interactive=True),
-            gr.Dropdown(classes, value=list(shown.beside), interactive=True),
-            gr.Dropdown(classes, value=shown.instead_of, interactive=True),
-            gr.Dropdown(layer_choices(network), value=self._layer_names(shown), visible=is_list),
-            layer_rows(network),
-        )
-
-    def _explanations(
-        self, network: "gc.Classifier", shown: Shown, progress: gr.Progress = PROGRESS
-    ) -> tuple[gc.Explanation, ...]:
-        layers = shown.layers if isinstance(shown.layers, str) else list(shown.layers)
-        title = METHODS[shown.method].title
-        found = self._explained.explain(
-            network,
-            shown.photo,
-            (shown.target, *shown.beside),
-            layers,
-            method=shown.method,
-            instead_of=shown.instead_of,
-            progress=self._report(progress, lambda share: share, title),
-            say=lambda what: progress(0.4, desc=what),
-        )
-        return found[:1] + tuple(row for row in found[1:] if row.target.index != found[0].target.index)
-
-    def _explain(self, shown: Shown, progress: gr.Progress) -> tuple[Any, ...]:
-        """-> class, compared classes, class held against them, grid."""
-        progress(0, desc=f"Loading {shown.network}")
-        network = self._networks.load(shown.network, progress)
-        choices = class_choices(network)
-        explanations = None
-        if shown.photo is None:
-            target, beside = shown.target, shown.beside
-        else:
-            explanations = self._explanations(network, shown, progress)
-            choices = class_choices(network, explanations[0].predictions)
-            target, *beside = (row.target.index for row in explanations)
-        return (
-            gr.Dropdown(choices, value=target),
-            gr.Dropdown(choices, value=list(beside)),
-            gr.Dropdown(choices, value=shown.instead_of),
-            explanations,
-        )
-
-
-def _visitor() -> str | None:
-    """Whose request this is."""
-    request = LocalContext.request.get(None)
-    return request and request.session_hash
-
-
-def _is_index(value: object) -> bool:
+def _is_index(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _apart(beside: Sequence[int], target: int | None) -> tuple[int, ...]:
-    """Each class once, and not the one they stand beside."""
-    return tuple(dict.fromkeys(other for other in beside if other != target))[:BESIDE]

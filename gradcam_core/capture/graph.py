@@ -89,7 +89,7 @@ def _walk(model: keras.Model, batch: Any, apply: Callable[..., Any], visit: Visi
                 visit(name if uses[name] == 1 else f"{name}#{uses[name]}", operation, tensors, output)
             return output
 
-        return graph._run_through_graph(inputs, call_fn=call)
+        return graph._run_through_graph(inputs, call_fn=call)  # type: ignore[union-attr]
 
     return walk(model, [batch], "", True)
 

@@ -67,8 +67,8 @@ def find(model: keras.Model, input_size: tuple[int, int]) -> tuple[Layer, ...]:
     return tuple(
         Layer(
             name=t.name,
-            kind=t.kind,
-            shape=t.shape[1:],
+            kind=t.kind or "",
+            shape=(t.shape[1], t.shape[2], t.shape[3]),
             parameters=t.parameters,
             stage=stage(t),
             cell=(input_size[0] / t.shape[1], input_size[1] / t.shape[2]),

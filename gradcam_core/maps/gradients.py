@@ -159,17 +159,17 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
     batched = cache(lambda: compiled(None))  # few ask for it, and it takes three times as long to trace
 
     def run(batch: np.ndarray, target: int | np.ndarray | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        is_one = target is None or np.ndim(target) < 2
+        is_one = not isinstance(target, np.ndarray) or target.ndim < 2
         weights = np.zeros((1, len(network.labels)), np.float32)  # all zeros: the most probable class
-        if np.ndim(target):
-            weights = np.atleast_2d(np.asarray(target, np.float32))
+        if isinstance(target, np.ndarray) and target.ndim:
+            weights = np.atleast_2d(target.astype(np.float32))
         elif target is not None:
             weights[0, target] = 1
         compiled_pass = single if is_one else batched()
         with _alone:
             logits, maps = compiled_pass(tf.constant(batch), tf.constant(weights))
-        maps = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
-        check_finite(network.name, logits.numpy(), *maps.values())
-        return logits.numpy(), maps
+        raw = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
+        check_finite(network.name, logits.numpy(), *raw.values())
+        return logits.numpy(), raw
 
     return run

@@ -5,6 +5,7 @@ Each function gives a `Run`, which is called as a `gradients.trace` with a matri
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -95,7 +96,7 @@ def guided_grad_cam(network: Classifier, names: tuple[str, ...], score: str) -> 
             peak = max(raw.max(), 0)
             return resize_heat(np.maximum(raw, 0) / (peak or 1), width, height) * peak
 
-        maps = {name: saliency * np.float32([fine(row) for row in rows]) for name, rows in coarse.items()}
+        maps = {name: saliency * np.array([fine(row) for row in rows], np.float32) for name, rows in coarse.items()}
         check_finite(network.name, *maps.values())
         return logits, maps
 
@@ -146,7 +147,7 @@ def _views(network: Classifier, layers: Sequence[Layer], smoothing: str) -> Iter
         rng = np.random.default_rng(0)
         draws = [rng.standard_normal((1, *network.input_size, 3), np.float32) for _ in range(NOISE_SAMPLES)]
         for draw in draws:
-            yield lambda batch, draw=draw: batch + np.float32(NOISE * np.ptp(batch)) * draw, lambda maps: maps
+            yield partial(_with_noise, draw), np.asarray
         return
     steps = [(0, 0)]
     if smoothing == "shifts":
@@ -162,13 +163,20 @@ def _views(network: Classifier, layers: Sequence[Layer], smoothing: str) -> Iter
         raise SettingError(f"There is no smoothing {smoothing!r}. There is: none, flips, shifts, noise.")
     for step in steps:
         for mirror in (1, -1):
-            yield (
-                lambda batch, step=step, mirror=mirror: _moved(batch, *step, edge=True)[:, :, ::mirror],
-                lambda maps, step=step, mirror=mirror: _moved(
-                    maps[:, :, ::mirror],
-                    *(-s * n // side for s, n, side in zip(step, maps.shape[1:], network.input_size, strict=True)),
-                ),
-            )
+            yield partial(_shifted, step, mirror), partial(_shifted_back, step, mirror, network.input_size)
+
+
+def _with_noise(draw: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    return batch + np.float32(NOISE * np.ptp(batch)) * draw
+
+
+def _shifted(step: tuple[int, int], mirror: int, batch: np.ndarray) -> np.ndarray:
+    return _moved(batch, *step, edge=True)[:, :, ::mirror]
+
+
+def _shifted_back(step: tuple[int, int], mirror: int, size: tuple[int, int], maps: np.ndarray) -> np.ndarray:
+    down, right = (-s * n // side for s, n, side in zip(step, maps.shape[1:], size, strict=True))
+    return _moved(maps[:, :, ::mirror], down, right)
 
 
 def _moved(array: np.ndarray, down: int, right: int, edge: bool = False) -> np.ndarray:

@@ -271,9 +271,10 @@ def _input_size(name: str, model: keras.Model, asked: tuple[int, int] | None) ->
         raise SettingError(f"The input size is (height, width) in whole pixels from 1 up, not {asked!r}.")
     if any(side not in (None, given) for side, given in zip(own, size, strict=True)):
         raise SettingError(f"{name} takes photos of {own}, (height, width), and no others. Leave the input size out.")
+    height, width = size
     if None in own:
-        _try_size(name, model, tuple(size))
-    return tuple(size)
+        _try_size(name, model, (height, width))
+    return height, width
 
 
 def _try_size(name: str, model: keras.Model, size: tuple[int, int]) -> None:
@@ -284,7 +285,7 @@ def _try_size(name: str, model: keras.Model, size: tuple[int, int]) -> None:
         raise SettingError(f"{name} cannot take photos of {sides} pixels: {what} Give another input size.") from error
 
 
-def _check_model(name: str, model: object) -> None:
+def _check_model(name: str, model: keras.Model) -> None:
     if graph.functional(model) is None:
         raise NetworkError(
             f"{name} is not a functional or sequential Keras model that has been built, so nobody can look inside. "

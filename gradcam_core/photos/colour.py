@@ -15,7 +15,9 @@ def transform_of(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
         mode = _mode_of(image, profile.profile.xcolor_space.strip())
-        transform = mode and ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+        if mode is None:
+            return None
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (
         ImageCms.PyCMSError,
         KeyError,
@@ -24,7 +26,7 @@ def transform_of(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
         ValueError,
     ):  # it is still a photo
         return None
-    return None if transform is None or _changes_nothing(transform) else transform
+    return None if _changes_nothing(transform) else transform
 
 
 def _mode_of(image: Image.Image, space: str) -> str | None:
@@ -37,7 +39,7 @@ def _mode_of(image: Image.Image, space: str) -> str | None:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    levels = np.arange(0, 256, 15, np.uint8)
+    levels = np.arange(0, 256, 15, dtype=np.uint8)
     colours = Image.fromarray(np.stack(np.meshgrid(levels, levels, levels), 3).reshape(1, -1, 3))
     before = colours.convert(transform.input_mode)
     after = np.asarray(ImageCms.applyTransform(before, transform), np.int16)

@@ -89,7 +89,7 @@ def _over_white(image: Image.Image, transform: ImageCms.ImageCmsTransform | None
         image = image.convert("RGBA")
         alpha = image.getchannel("A")
     if transform:
-        image = ImageCms.applyTransform(image.convert(transform.input_mode), transform)
+        image = ImageCms.applyTransform(image.convert(transform.input_mode), transform) or image  # None: in place
     if alpha is None:
         return image.convert("RGB")
     white = Image.new("RGB", image.size, "white")

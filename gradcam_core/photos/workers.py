@@ -110,7 +110,7 @@ def decode(content: bytes | BinaryIO, name: str) -> np.ndarray:
             if "sentence" in answer:
                 raise PhotoError(answer["sentence"]) from ValueError(answer["cause"])
             photo = np.empty(answer["shape"], np.uint8)
-            os.preadv(worker.memory.fileno(), [photo], 0)
+            os.preadv(worker.memory.fileno(), [photo.data], 0)
             return photo
         finally:
             if answer is None or answer["is_last"]:
@@ -165,8 +165,10 @@ def _new_worker() -> _Worker | None:
     with _state.lock:
         for _ in range(2):
             source = _running_source()
+            if source is None:
+                return None
             try:
-                return source and _fork_of(source)
+                return _fork_of(source)
             except _GoneError:
                 source.close()
                 _state.source = None
@@ -212,7 +214,7 @@ def _start() -> _Source:
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-I", "-c", _RUN, json.dumps(paths)],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=os.environ | _ENVIRONMENT,

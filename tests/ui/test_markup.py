@@ -15,7 +15,8 @@ import gradcam_core as gc
 from gradcam_core.trust import Assessment, SanityCheck, assess, hide_hottest
 from ui.choices import Networks
 from ui.map_tests import assessment_html, hidden_html, sanity_html
-from ui.visit import Shown, Steps
+from ui.showing import Shown
+from ui.visit import Steps
 
 ESCAPED = '&lt;img src=x onerror="window.hit = 1"&gt;&amp;amp;'
 MADE = "document.querySelectorAll('[onerror], [src=x]').length + Number('hit' in window)"

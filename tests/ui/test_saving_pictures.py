@@ -17,7 +17,8 @@ from tiny_networks import deep_network
 import gradcam_core as gc
 from ui.choices import Networks
 from ui.downloads import Style, card, everything, raw_maps
-from ui.visit import Shown, Steps
+from ui.showing import Shown
+from ui.visit import Steps
 
 STYLE = Style(0.7, "magma", "shared")
 HIGHEST = 16.0  # of TWO, in its second row

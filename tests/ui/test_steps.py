@@ -11,7 +11,8 @@ from tiny_networks import deep_network
 
 import gradcam_core as gc
 from ui.choices import Networks
-from ui.visit import Shown, Steps
+from ui.showing import Shown
+from ui.visit import Steps
 
 OTHER = next(iter(gc.NETWORKS))
 
