@@ -131,13 +131,18 @@ def _with_right_sums(content: bytearray) -> bytearray:
     return content
 
 
-def _family(pid: int) -> Iterator[int]:
-    """This process, those it has started, and theirs."""
-    yield pid
+def _decoding(pid: int) -> Iterator[int]:
+    """The processes that this one has started to decode for it."""
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in task.read_text().split():
-                yield from _family(int(child))
+        with suppress(OSError):  # it has just ended
+            for child in map(int, task.read_text().split()):
+                if b"gradcam_core.photos.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    yield child
+                    yield from _decoding(child)
+
+
+def _memory(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
@@ -152,19 +157,22 @@ class Findings:
 
 
 class Watch:
-    """Processor time and memory of this process and those that decode for it, ended ones too."""
+    """Processor time and memory of this process and those that decode for it, ended ones too.
+
+    What this process had before is not counted.
+    """
 
     def __init__(self) -> None:
-        self._used, self.memory = {}, 0.0
+        self._own, self._used, self.memory = _memory(os.getpid()), {}, 0.0
         self._lock = threading.Lock()
 
     def look(self) -> float:
         """-> processor time, in seconds."""
         with self._lock:
-            memory = 0
-            for pid in _family(os.getpid()):
-                with suppress(OSError):  # it has just ended
-                    memory += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            memory = -self._own
+            for pid in (os.getpid(), *_decoding(os.getpid())):
+                with suppress(OSError):
+                    memory += _memory(pid)
                     self._used[pid] = time.clock_gettime((~pid << 3) | 2)  # its clock, as clock_getcpuclockid(3) has it
             self.memory = max(self.memory, memory)
             return sum(self._used.values())
