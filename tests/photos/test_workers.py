@@ -45,6 +45,13 @@ def python(script, *arguments):
     return answer.stdout.split()
 
 
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "taxi.jpg"
+    path.write_bytes(noise("JPEG", {}, (31, 57)))
+    return path
+
+
 # --- the answer is the same ---
 
 
@@ -185,7 +192,7 @@ def test_nothing_stays_open_whatever_the_photos_were():
 
 
 @pytest.mark.parametrize("way", ["sys.exit()", "os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_workers_end_with_the_program_however_it_ends(way):
+def test_workers_end_with_the_program_however_it_ends(way, photo):
     script = f"""
         import os, signal, sys, psutil
         from gradcam_core import read_image
@@ -193,7 +200,6 @@ def test_workers_end_with_the_program_however_it_ends(way):
         print(*(process.pid for process in psutil.Process().children(recursive=True)), flush=True)
         {way}
     """
-    photo = ROOT / "assets" / "screenshot.png"
     command = [sys.executable, "-c", textwrap.dedent(script), photo]
     pids = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout.split()
     assert len(pids) == 2
@@ -232,17 +238,17 @@ def test_a_worker_holds_nothing_but_what_decoding_needs():
     assert "/cv2/" not in mapped
 
 
-def test_a_script_without_a_guard_runs_once():
+def test_a_script_without_a_guard_runs_once(photo):
     script = f"""
         import sys
         print("begun")
         from gradcam_core import read_image
-        print(read_image({str(ROOT / "assets" / "screenshot.png")!r}).shape[2])
+        print(read_image({str(photo)!r}).shape[2])
     """
     assert python(script) == ["begun", "3"]
 
 
-def test_a_fork_of_the_program_has_workers_of_its_own():
+def test_a_fork_of_the_program_has_workers_of_its_own(photo):
     script = """
         import os, sys, psutil
         from gradcam_core import read_image
@@ -257,24 +263,24 @@ def test_a_fork_of_the_program_has_workers_of_its_own():
         read_image(sys.argv[1])
         print(len(theirs & {process.pid for process in psutil.Process().children(recursive=True)}))
     """
-    assert python(script, ROOT / "assets" / "screenshot.png") == ["2", "0", "2"]
+    assert python(script, photo) == ["2", "0", "2"]
 
 
 @pytest.mark.parametrize(
     "program",
     ["sys.frozen = True", "sys.executable = ''", "sys.executable = '/bin/true'", "del os.memfd_create"],
 )
-def test_where_no_worker_can_be_started_the_program_decodes_itself(program):
+def test_where_no_worker_can_be_started_the_program_decodes_itself(program, photo):
     script = f"""
         import os, sys, psutil
         from gradcam_core import read_image
         {program}
         print(read_image(sys.argv[1]).shape[2], len(psutil.Process().children(recursive=True)))
     """
-    assert python(script, ROOT / "assets" / "screenshot.png") == ["3", "0"]
+    assert python(script, photo) == ["3", "0"]
 
 
-def test_where_the_worker_ends_at_once_the_program_decodes_itself_and_says_so(tmp_path):
+def test_where_the_worker_ends_at_once_the_program_decodes_itself_and_says_so(tmp_path, photo):
     broken = tmp_path / "python3"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
@@ -286,7 +292,7 @@ def test_where_the_worker_ends_at_once_the_program_decodes_itself_and_says_so(tm
         print(read_image(sys.argv[1]).shape[2])
         print(read_image(sys.argv[1]).shape[2])
     """
-    words = python(script, ROOT / "assets" / "screenshot.png", broken)
+    words = python(script, photo, broken)
     assert words[-2:] == ["3", "3"]
     assert " ".join(words).count("No process to decode photos in can be started") == 1
 
