@@ -36,7 +36,8 @@ def main() -> int:
         (PARTS / name).write_text(text, encoding="utf-8")
     program = Path(sys.executable).with_name("zensical")
     built = subprocess.run([program, "build", "--strict", "--clean"], cwd=ROOT, capture_output=True, text=True)
-    found = broken(SITE) if built.returncode == 0 else [built.stdout + built.stderr]
+    said = (built.stdout + built.stderr).partition("Traceback")[0]  # of "Aborted because --strict flag is set"
+    found = broken(SITE) if built.returncode == 0 else [said]
     print("\n".join(found) or f"The site is in {SITE.relative_to(ROOT)}: open {SITE.name}/index.html")
     return int(bool(found))
 
