@@ -225,7 +225,7 @@ def watched() -> Iterator[Work]:
 def computed(browser: "object", photo: Path) -> dict[str, str]:
     """What the server computes for what a visitor does. It runs in this process, so that it can be watched."""
     from browser import Visitor
-    from conftest import free_port
+    from serving import free_port
 
     from ui import page
     from ui.choices import Networks
@@ -445,7 +445,7 @@ def files_in_time(context: "object", server: "object", cache: Path, photos: list
 
 def main() -> None:
     import chromium
-    from conftest import serve
+    from serving import serve
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

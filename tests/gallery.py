@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 from browser import Visitor
-from conftest import free_port
+from serving import free_port
 
 import gradcam_core as gc
 from ui.layer_grid import LayerGrid

@@ -20,8 +20,8 @@ import httpx
 import keras
 import pytest
 import yaml
-from conftest import free_port, serve
 from error_sentences import GAP, error_sentences, texts
+from serving import free_port, serve
 
 import app
 import gradcam_core as gc

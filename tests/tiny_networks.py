@@ -93,6 +93,18 @@ def oblong_network(activation: str | None = None, seed: int = 2) -> Classifier:
     return Classifier("oblong", model)
 
 
+def small_model(side=16, classes=3):
+    return keras.Sequential(
+        [
+            keras.Input((side, side, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3, activation="relu", name="conv"),
+            keras.layers.GlobalAveragePooling2D(name="mean"),
+            keras.layers.Dense(classes, name="scores"),
+        ]
+    )
+
+
 def noise(side: int = 16, seed: int = 0, width: int | None = None) -> np.ndarray:
     """A photo of noise, uint8 (side, width, 3); square where no width is given."""
     return np.random.default_rng(seed).integers(0, 256, (side, width or side, 3), np.uint8)

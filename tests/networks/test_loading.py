@@ -2,15 +2,19 @@
 
 import gc as garbage
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from tiny_networks import noise, seeded
+from tiny_networks import noise, seeded, small_model
 
 import gradcam_core as gc
+from gradcam_core.errors import SettingError
 from gradcam_core.networks import loading
+from gradcam_core.networks.classifier import Classifier
 
 
 def model(seed: int, filters: int = 4) -> keras.Model:
@@ -150,3 +154,43 @@ def test_a_failed_loading_is_tried_again(tmp_path):
     path.write_bytes(content)
     os.utime(path, ns=(moment, moment))
     assert len(gc.load(path).labels) == 3
+
+
+def test_two_threads_load_once(model_file, loads):
+    at_once = threading.Barrier(4)
+
+    def load(_):
+        at_once.wait()
+        return loading.load(model_file, progress=loads)
+
+    with ThreadPoolExecutor(4) as threads:
+        networks = list(threads.map(load, range(4)))
+    assert all(network is networks[0] for network in networks)
+    assert len(loads) == 1
+
+
+def test_what_progress_raises_ends_the_loading_and_is_not_kept(model_file):
+    def cancel(stage, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loading.load(model_file, progress=cancel)
+    assert isinstance(loading.load(model_file), Classifier)
+
+
+def test_only_the_last_networks_stay_when_nobody_holds_them(tmp_path, monkeypatch, loads):
+    paths = [tmp_path / name for name in ("one.keras", "two.keras", "three.keras")]
+    for path in paths:
+        small_model().save(path)
+    monkeypatch.setattr(loading, "_recent", type(loading._recent)())
+    monkeypatch.setattr(loading, "MEMORY", 8e-6 * small_model().count_params())
+    held = loading.load(paths[0])
+    for path in paths[1:]:
+        loading.load(path)
+    assert [network.name for network in loading._recent.values()] == ["two", "three"]
+    assert loading.load(paths[0], progress=loads) is held  # still in use, so still the same
+    assert loads == []
+    loading.keep_in_memory(0)
+    assert [network.name for network in loading._recent.values()] == ["one"]  # the last one stays in any case
+    with pytest.raises(SettingError, match="a number of megabytes, 0 or more, not -1"):
+        loading.keep_in_memory(-1)

@@ -5,10 +5,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from gradcam_core.errors import GradcamError, PhotoError, SettingError
 from gradcam_core.pictures.render import (
@@ -37,9 +35,6 @@ def bilinear(heat, width, height):
         return np.clip(1 - np.abs(centre[:, None] - np.arange(here)), 0, None)
 
     return weights(heat.shape[0], height) @ heat.astype(np.float64) @ weights(heat.shape[1], width).T
-
-
-# --- colour maps ---
 
 
 def test_the_colour_maps_are_six_and_jet_comes_first():
@@ -74,9 +69,6 @@ def test_a_heat_map_takes_the_nearest_colour():
     heat = np.array([[0, 0.4 / 255, 0.6 / 255, 0.5, 1]])
     np.testing.assert_array_equal(colorize(heat, "jet")[0], lookup_table("jet")[[0, 0, 1, 128, 255]])
     assert colorize(np.arange(256).reshape(16, 16) / 255, "grey")[..., 1].ravel().tolist() == list(range(256))
-
-
-# --- size ---
 
 
 @pytest.mark.parametrize(
@@ -122,9 +114,6 @@ def test_a_panorama_wider_than_32767_pixels_is_covered_too():
     resized = resize_heat(np.array([[0.0, 1.0]]), width=40_000, height=3)
     assert resized.shape == (3, 40_000)
     assert resized[1, [0, 19_999, 39_999]].tolist() == pytest.approx([0, 0.5, 1], abs=1e-4)
-
-
-# --- overlay ---
 
 
 @pytest.mark.parametrize("opacity", [0, 0.1, 0.4, 0.5, 0.77, 1])
@@ -209,8 +198,6 @@ def test_an_overlay_of_40_megapixels_needs_little_more_than_its_result():
     assert megabytes < 320  # the result has 114, the resized map 153; all in float64 would be 1900
 
 
-# --- settings that are not possible ---
-
 BAD_HEAT = {
     "three axes": (np.zeros((7, 7, 1)), r"shape \(height, width\); this one has \(7, 7, 1\)"),
     "one axis": (np.zeros(7), "this one has"),
@@ -290,106 +277,3 @@ def test_an_overlay_wants_a_photo_that_has_been_read(photo):
         with pytest.raises(PhotoError):
             paint()
     assert issubclass(PhotoError, GradcamError)
-
-
-# --- contact sheet ---
-
-
-def tile_boxes(sheet, longest=320):
-    """(left, top, right, bottom) of every picture on the sheet: what is not white, larger than any letter."""
-    inked = (sheet != 255).any(axis=2).astype(np.uint8)
-    boxes = cv2.connectedComponentsWithStats(inked)[2][1:]
-    large = [(x, y, x + w, y + h) for x, y, w, h, _ in boxes.tolist() if max(w, h) >= longest - 1]
-    return sorted(large, key=lambda box: (box[1], box[0]))
-
-
-GREY_PHOTO = np.full((300, 450, 3), 100, np.uint8)
-
-
-def heats(count):
-    return {f"block{number}": np.full((7, 7), number / count) for number in range(1, count + 1)}
-
-
-def test_the_photo_comes_first_and_then_every_layer_in_its_order():
-    sheet = contact_sheet(GREY_PHOTO, heats(5), colormap="grey")
-    boxes = tile_boxes(sheet)
-    assert len(boxes) == 6
-    assert len({top for _, top, _, _ in boxes}) == 1  # side by side
-    assert {(right - left, bottom - top) for left, top, right, bottom in boxes} == {(320, 213)}
-    middles = [sheet[(top + bottom) // 2, (left + right) // 2].tolist() for left, top, right, bottom in boxes]
-    assert middles[0] == [100, 100, 100]
-    assert middles[1:] == [[round(60 + 0.4 * round(255 * n / 5))] * 3 for n in range(1, 6)]
-
-
-def test_every_picture_has_a_name_under_it():
-    sheet = contact_sheet(GREY_PHOTO, heats(3))
-    for left, _, right, bottom in tile_boxes(sheet):
-        label = sheet[bottom + 2 : bottom + 28, left:right]
-        assert (label < 100).all(axis=2).sum() > 50
-        assert (label[:, -100:] == 255).all()
-
-
-def test_settings_reach_the_pictures_of_the_sheet():
-    photo, heat = noisy_photo(320, 320), noisy_heat()
-    sheet = contact_sheet(photo, {"block1": heat}, opacity=0.7, colormap="magma", mode="add")
-    np.testing.assert_array_equal(sheet[16:336, 16:336], photo)
-    expected = overlay(photo, heat, 0.7, "magma", "add")
-    np.testing.assert_array_equal(sheet[16:336, 352:672], expected)
-
-
-@pytest.mark.parametrize(("count", "rows"), [(1, 1), (5, 1), (6, 2), (17, 3), (48, 7)])
-def test_many_layers_make_several_rows(count, rows):
-    sheet = contact_sheet(GREY_PHOTO, heats(count))
-    boxes = tile_boxes(sheet)
-    assert len(boxes) == count + 1
-    assert len({top for _, top, _, _ in boxes}) == rows
-
-
-def test_hundreds_of_layers_make_a_sheet_and_not_a_ribbon():
-    height, width = contact_sheet(GREY_PHOTO, heats(400)).shape[:2]
-    assert 0.5 < height / width < 2
-
-
-@pytest.mark.parametrize("size", [(40, 30), (900, 300), (3, 2000), (1, 1)])
-def test_a_photo_of_any_shape_fills_its_place(size):
-    sheet = contact_sheet(np.full((*size, 3), 90, np.uint8), heats(2))
-    boxes = tile_boxes(sheet)
-    assert len(boxes) == 3
-    for left, top, right, bottom in boxes:
-        assert max(right - left, bottom - top) == 320
-
-
-def test_a_long_name_is_shortened_in_the_middle_and_stays_under_its_picture():
-    names = ["vgg16/" + "feature_extractor/" * 5 + f"block{number}_conv3" for number in (4, 5)]
-    sheet = contact_sheet(GREY_PHOTO, {name: noisy_heat() for name in names})
-    boxes = tile_boxes(sheet)
-    labels = [sheet[bottom + 2 : bottom + 28, left:right] for left, _, right, bottom in boxes]
-    assert (sheet[:, boxes[0][2] : boxes[1][0]] == 255).all()  # nothing between two columns
-    assert (labels[1] != labels[2]).any()  # the end, which tells them apart, is kept
-    assert (labels[1][:, :40] == labels[2][:, :40]).all()
-    assert (labels[1][:, -25:] < 100).any()  # uses the room there is
-
-
-def test_a_title_stands_above_the_pictures():
-    plain, titled = (
-        contact_sheet(GREY_PHOTO, heats(2)),
-        contact_sheet(GREY_PHOTO, heats(2), title="cab, 99.5 %"),
-    )
-    room = titled.shape[0] - plain.shape[0]
-    assert room > 20
-    np.testing.assert_array_equal(titled[room + 16 :], plain[16:])
-    assert (titled[: room + 16] < 100).any()
-    assert contact_sheet(GREY_PHOTO, heats(2), title="x" * 500).shape == titled.shape
-
-
-def test_the_sheet_is_white_and_can_be_saved(tmp_path):
-    sheet = contact_sheet(noisy_photo(), heats(2))
-    assert sheet.dtype == np.uint8
-    for edge in (sheet[:10], sheet[-5:], sheet[:, :10], sheet[:, -10:]):
-        assert (edge == 255).all()
-    Image.fromarray(sheet).save(tmp_path / "sheet.png")
-    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "sheet.png")), sheet)
-
-
-def test_a_sheet_without_layers_is_the_photo():
-    assert len(tile_boxes(contact_sheet(GREY_PHOTO, {}))) == 1

@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from conftest import free_port
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from serving import free_port
 from tiny_networks import deep_network, noise
 
 import gradcam_core as gc

@@ -1,15 +1,11 @@
 """Classes beside one another, two maps on one photo, and what is taken away: in a real browser."""
 
-import contextlib
 import json
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from browser import CARDS, Visitor
-from conftest import serve
 from PIL import Image
 from tiny_networks import staged_network
 
@@ -25,9 +21,6 @@ def names_of(visitor: Visitor) -> list[str]:
 
 def wait_for_rows(visitor: Visitor, count: int) -> None:
     visitor.page.wait_for_function("(n) => document.querySelectorAll('.gx-row').length === n", arg=count)
-
-
-# --- several classes ---
 
 
 def test_classes_stand_beside_one_another_a_row_each(visitor, photos):
@@ -82,9 +75,6 @@ def test_a_list_that_is_only_passed_by_changes_nothing(visitor, photos):
     assert visitor.title() == "Evidence for teapot"
 
 
-# --- nothing twice ---
-
-
 def test_what_is_known_is_not_computed_again(photos):
     network, path = staged_network(), str(photos / "landscape.jpg")
     explained = Explained()
@@ -115,9 +105,6 @@ def test_the_least_recently_used_photo_is_forgotten_first(photos):
     assert explained.photo(paths[0]) is not kept[0].photo
 
 
-# --- two maps on one photo ---
-
-
 def test_two_maps_are_compared_by_a_line_that_moves(visitor, photos):
     visitor.explain(photos / "landscape.jpg")
     visitor.page.locator(f"{CARDS} .gx-open").last.click()
@@ -140,9 +127,6 @@ def test_two_maps_are_compared_by_a_line_that_moves(visitor, photos):
     assert float(line.input_value()) == pytest.approx(80, abs=1)
     dialog.get_by_label("Compare with").select_option(label="nothing")
     assert dialog.locator("canvas").evaluate_all("all => all.map((canvas) => canvas.style.clipPath)") == [""]
-
-
-# --- taken away ---
 
 
 def test_a_saved_card_has_the_photos_own_size_and_what_is_set(visitor, photos, tmp_path):
@@ -239,55 +223,6 @@ def test_a_link_to_what_is_not_there_opens_the_page_all_the_same(browser_context
     visitor.page.close()
 
 
-# --- a download that takes long ---
-
-
-class _Slow(BaseHTTPRequestHandler):
-    """Sends half a megabyte of MobileNetV2 and then waits until the test is over."""
-
-    over = threading.Event()
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "14000000")
-        self.end_headers()
-        self.wfile.write(bytes(500_000))
-        with contextlib.suppress(OSError):  # the other side has hung up
-            while not self.over.wait(0.2):
-                self.wfile.write(bytes(50_000))
-
-    def log_message(self, *_):
-        pass
-
-
-def test_a_download_shows_its_progress_and_can_be_stopped(browser_context, photos, tmp_path):
-    store = ThreadingHTTPServer(("127.0.0.1", 0), _Slow)
-    threading.Thread(target=store.serve_forever, daemon=True).start()
-    try:
-        with serve(tmp_path, GRADCAM_WEIGHTS_URL=f"http://127.0.0.1:{store.server_port}") as server:
-            visitor = Visitor(browser_context, server.url)
-            visitor.explain(photos / "landscape.jpg")
-            before, chosen = visitor.layers(), visitor.page.locator("#network input").input_value()
-            visitor.choose("#network", "MobileNetV2")
-            visitor.page.get_by_text("Fetching MobileNetV2").first.wait_for()
-            visitor.page.locator("#grid", has_text="/14").wait_for()
-            visitor.page.locator(".gx-guess").nth(1).wait_for()
-            visitor.page.get_by_role("button", name="Stop the download").click()
-            visitor.wait_for_toast("was stopped")
-            visitor.page.wait_for_function(
-                "(name) => document.querySelector('#network input').value === name", arg=chosen
-            )
-            visitor.page.get_by_role("button", name="Stop the download").wait_for(state="hidden")
-            assert visitor.layers() == before
-            visitor.page.close()
-    finally:
-        _Slow.over.set()
-        store.shutdown()
-
-
-# --- another method, and one class instead of another ---
-
-
 def shown_maps(visitor: Visitor) -> list[np.ndarray]:
     """The grey levels of the cards, in [0, 1]."""
     visitor.page.locator(".gx-colormaps label", has_text="grey").click()
@@ -323,18 +258,6 @@ def test_another_method_makes_other_maps(visitor, photos, title):
     visitor.page.locator('.gx-code pre[aria-label="Shell"]', has_text=f"--method {method}").wait_for()
     assert_shown(visitor, gc.explain(gc.load(DEFAULT), photos / "landscape.jpg", method=method))
     assert method == "cam" or not np.array_equal(before, visitor.colors(-1))
-
-
-def test_score_cam_can_be_stopped_and_what_was_shown_stays(visitor, photos):
-    visitor.explain(photos / "landscape.jpg")
-    visitor.page.locator("#layers label", has_text="All").click()
-    visitor.page.wait_for_function("document.querySelectorAll('.gx-card').length > 20")
-    visitor.choose("#method-choice", "Score-CAM")
-    visitor.page.get_by_role("button", name="Stop Score-CAM").click()
-    visitor.wait_for_toast("Stopped. What is shown stays.")
-    visitor.page.wait_for_function("document.querySelector('#method-choice input').value === 'Grad-CAM'")
-    visitor.page.get_by_role("button", name="Stop Score-CAM").wait_for(state="detached")
-    assert len(visitor.layers()) > 20
 
 
 def test_a_link_to_what_the_method_cannot_explain_opens_the_page_all_the_same(browser_context, server, photos):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import ROOT, serve
+from serving import ROOT, serve
 
 import gradcam_core as gc
 from ui import upload_folder

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
-from conftest import serve
 from gradio.state_holder import StateHolder
+from serving import serve
 
 import gradcam_core as gc
 from ui.housekeeping import forget_sessions, session_capacity

@@ -7,8 +7,8 @@ import gradio as gr
 import numpy as np
 import pytest
 from browser import TOAST, Visitor
-from conftest import serve
 from gallery import MARKUP, WILD
+from serving import serve
 from tiny_networks import cam_network, deep_network, noise
 
 import gradcam_core as gc

@@ -2,7 +2,7 @@
 
 import pytest
 from browser import Visitor
-from conftest import serve
+from serving import serve
 from tiny_networks import staged_network
 
 import gradcam_core as gc

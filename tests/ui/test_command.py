@@ -1,0 +1,87 @@
+"""``python app.py``: its help, its settings, and one line where it cannot start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from browser import Visitor
+from serving import serve
+
+from gradcam_core.networks.zoo import DEFAULT
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "app.py", *arguments]
+    settings = {**os.environ, **environment}
+    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=120)
+
+
+def test_help_reads_well():
+    answer = run("--help")
+    assert answer.returncode == 0
+    for word in (
+        "--network",
+        "--host",
+        "--port",
+        "GRADCAM_NETWORK",
+        "GRADIO_SERVER_PORT",
+        "VGG16",
+        "--memory",
+        "GRADCAM_MEMORY",
+    ):
+        assert word in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "sentence"),
+    [
+        (["--network", "vgg"], {}, "There is no network 'vgg'"),
+        ([], {"GRADCAM_NETWORK": "vgg"}, "There is no network 'vgg'"),
+        (["--network", "nowhere.keras"], {}, "nowhere.keras"),
+        (["--network", "old.h5"], {}, ".keras"),
+        (["--network", "VGG16", "--labels", "names.txt"], {}, "--labels goes with a .keras file"),
+        (["--memory", "-1"], {}, "a number of megabytes, 0 or more, not -1"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(arguments, environment, sentence):
+    answer = run(*arguments, **environment)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+    assert answer.stdout == ""
+
+
+def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
+    from gradio_client import Client, handle_file
+    from tiny_networks import colour_network
+
+    colour_network().model.save(tmp_path / "colours.keras")
+    (tmp_path / "names.txt").write_text("red\nblue\n")
+    arguments = ("--network", tmp_path / "colours.keras", "--labels", tmp_path / "names.txt")
+    with serve(tmp_path, *arguments) as server:
+        client = Client(server.url, verbose=False, download_files=str(tmp_path / "answers"))
+        answer, *_ = client.predict(image=handle_file(photos / "landscape.jpg"), target="blue", api_name="/explain")
+    assert answer["target"]["name"] == "blue"
+    assert [entry["layer"] for entry in answer["maps"]] == ["conv"]
+
+
+def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(browser_context, photos, tmp_path, stages):
+    with serve(tmp_path, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
+        visitor = Visitor(browser_context, server.url)
+        assert "VGG16 (553 MB)" in visitor.wait_for_toast(f"{DEFAULT} is used for now")
+        visitor.explain(photos / "landscape.jpg")
+        assert visitor.layers() == [layer.name for layer in stages]
+        visitor.page.close()
+        assert "stay loaded up to 300 MB" in server.log.read_text()
+    assert visitor.complaints == []
+
+
+def test_a_port_in_use_is_one_line(server):
+    answer = run("--port", server.url.rpartition(":")[2])
+    assert answer.returncode == 1
+    assert "--port" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
