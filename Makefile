@@ -18,6 +18,7 @@ test: lint .venv/docs.stamp
 lint: .venv/test.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@rm -f ui/*.pyi  # what Gradio writes beside components, and mypy would read in their place
 	@$(BIN)/mypy --no-error-summary
 
 fuzz: .venv/test.stamp

@@ -445,8 +445,8 @@ def files_in_time(context: "object", server: "object", cache: Path, photos: list
 
 def main() -> None:
     import chromium
-    from serving import serve
     from playwright.sync_api import sync_playwright
+    from serving import serve
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photo", type=Path, nargs="?")
