@@ -1,3 +1,4 @@
+// This file is long because Gradio takes one script for a component, without imports.
 // Gradio hands in element, props, watch and trigger. Nothing that comes from the server is put into markup: every text
 // goes through textContent, so a class or a file may be called what it likes.
 const find = (selector) => element.querySelector(selector);

@@ -7,6 +7,7 @@ Prints a table: frames and requests while the opacity slider is dragged; the tim
 cards, against the engine's own time for the same file, turn by turn; the size of the answer; what the server computes
 for another class or other layers; what a crowd of visitors got, each with a picture that nobody else has; and whose
 files are gone from disk. --wait also waits until the crowd's files are gone, as long as the page keeps them by itself.
+It is long because it is one program that prints one table.
 """
 
 import argparse

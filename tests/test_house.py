@@ -144,6 +144,10 @@ def test_every_public_name_says_what_it_is_for():
 
 
 def test_a_file_is_not_longer_than_a_reader_can_hold_unless_its_head_says_why():
-    for name, path in modules(ROOT).items():
+    folders = ("gradcam_core", "ui", "assets", "tests", "benchmarks", "website")
+    paths = [
+        path for folder in folders for path in (ROOT / folder).rglob("*.*") if path.suffix in (".py", ".js", ".css")
+    ]
+    for path in [ROOT / "app.py", *paths]:
         lines = path.read_text(encoding="utf-8").splitlines()
-        assert len(lines) <= 350 or "long because" in "\n".join(lines[:12]), name
+        assert len(lines) <= 350 or "long because" in "\n".join(lines[:20]), path

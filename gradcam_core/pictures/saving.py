@@ -120,6 +120,4 @@ def file_name(text: str, also: str = "") -> str:
 
 
 def _write(path: Path, image: np.ndarray) -> None:
-    settings = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 3]
-    encoded = cv2.imencode(path.suffix, image if image.ndim == 2 else image[..., ::-1], settings)[1]
-    path.write_bytes(encoded.tobytes())
+    path.write_bytes(cv2.imencode(path.suffix, image if image.ndim == 2 else image[..., ::-1])[1].tobytes())

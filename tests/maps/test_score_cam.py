@@ -2,7 +2,8 @@
 
 import keras
 import numpy as np
-from tiny_networks import noise, seeded
+import pytest
+from tiny_networks import deep_network, noise, seeded
 
 import gradcam_core as gc
 from gradcam_core.maps import gradients
@@ -52,3 +53,47 @@ def test_every_channel_counts_also_those_of_later_batches():
     assert list(done) == sorted(set(done))
     assert done[-1] == CHANNELS
     assert len(steps) >= 3
+
+
+def test_score_cam_is_its_algorithm():
+    network, photo = deep_network(), noise()
+    batch = network.to_input(photo)
+
+    def activation_of(name):
+        return gradients.trace(network, (name,), lambda a, g: a)(batch, 0)[1][name]
+
+    found = gc.explain(network, photo, 1, ["relu2", "relu3"], method="scorecam")
+    for name, heat_map in found.maps.items():
+        activation = activation_of(name)
+        baseline = network.predict_logits(np.zeros_like(batch))[0][1]
+        gains, channels = [], []
+        for k in range(activation.shape[-1]):
+            channel = activation[..., k]
+            if channel.max() > channel.min():
+                mask = resize_heat((channel - channel.min()) / np.ptp(channel), 16, 16)
+                mask = (mask - mask.min()) / np.ptp(mask)  # enlarged first, then from 0 to 1
+                gains.append(network.predict_logits(batch * mask[..., None])[0][1] - baseline)
+                channels.append(channel)
+        weights = np.exp(gains) / np.exp(gains).sum()
+        np.testing.assert_allclose(heat_map.raw, np.tensordot(weights, channels, 1), rtol=1e-4, atol=1e-6)
+
+
+def test_score_cam_tells_how_far_it_is_and_can_be_stopped():
+    network, seen = deep_network(), []
+    gc.explain(network, noise(), 1, "relu3", method="scorecam", progress=lambda *step: seen.append(step))
+    assert seen[-1] == (8, 8)
+
+    def stop(_done, _total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gc.explain(network, noise(), 1, "relu3", method="scorecam", progress=stop)
+
+
+def test_score_cam_of_a_layer_that_is_the_same_everywhere_is_empty():
+    network = deep_network()
+    for variable in network.model.get_layer("conv3").weights:
+        variable.assign(np.full(variable.shape, -1.0))
+    assert (
+        gc.explain(network, np.full((16, 16, 3), 200, np.uint8), 1, "relu3", method="scorecam").maps["relu3"].is_empty
+    )

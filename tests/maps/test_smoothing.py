@@ -3,12 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from tiny_networks import noise, oblong_network, seeded
+from tiny_networks import deep_network, noise, oblong_network, seeded
 
 import gradcam_core as gc
 from gradcam_core.maps import gradients
+from gradcam_core.networks.classifier import Classifier
 
 PHOTO = noise(12, width=20)  # at the input's size, so that what is done to the photo is done to the input
+
+
 LAYERS = ["conv1", "relu2"]
 
 
@@ -112,3 +115,39 @@ def test_a_shift_may_be_half_of_the_input_and_no_more():
     assert gc.explain(network(2), noise(24), 1, "coarse", smoothing="shifts").maps["coarse"].raw.shape == (2, 6)
     with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
         gc.explain(network(1), noise(24), 1, "coarse", smoothing="shifts")
+
+
+def mirrored_network() -> Classifier:
+    """A network that knows neither left from right nor one place from another: all its kernels are 1 x 1."""
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 1, activation="relu", name="fine")(x)
+    x = keras.layers.AveragePooling2D(4, name="pool")(x)
+    x = keras.layers.Conv2D(5, 1, activation="relu", name="coarse")(x)
+    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))
+    return Classifier("mirrored", seeded(keras.Model(inputs, outputs), 5))
+
+
+@pytest.mark.parametrize("smoothing", ["flips", "shifts"])
+def test_views_are_brought_back_exactly(smoothing):
+    network, photo = mirrored_network(), noise()
+    plain = gc.explain(network, photo, 1, "all", method="layercam")
+    smooth = gc.explain(network, photo, 1, "all", method="layercam", smoothing=smoothing)
+    assert smooth.smoothing == smoothing
+    for name, heat_map in plain.maps.items():
+        np.testing.assert_allclose(smooth.maps[name].raw, heat_map.raw, atol=1e-5 * heat_map.peak)
+
+
+def test_noise_is_always_the_same_and_the_predictions_are_of_the_photo_as_it_is():
+    network, photo = deep_network(), noise()
+    found, again = (gc.explain(network, photo, 1, "relu2", smoothing="noise") for _ in range(2))
+    np.testing.assert_array_equal(found.maps["relu2"].raw, again.maps["relu2"].raw)
+    assert found.predictions == gc.explain(network, photo, 1, "relu2").predictions
+
+
+def test_a_shift_that_does_not_fit_the_cells_is_refused():
+    inputs = keras.Input((13, 13, 3))
+    x = keras.layers.Conv2D(3, 3, strides=2, activation="relu", name="conv")(inputs)
+    network = Classifier("odd", keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))))
+    with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
+        gc.explain(network, noise(), smoothing="shifts")
