@@ -93,6 +93,8 @@ def test_a_test_can_be_stopped(panel):
     panel.wait_for_toast("Stopped. What is shown stays.")
     assert panel.page.locator("#sane table").count() == 0
     panel.page.locator("#end").wait_for(state="detached")
+    panel.page.get_by_label("Last", exact=True).check()
+    panel.page.wait_for_function("document.querySelectorAll('.gx-card').length === 1")
     panel.page.locator("#test").click()  # and another one goes on to its end
     panel.page.locator("#findings table").wait_for()
 
