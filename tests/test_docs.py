@@ -21,6 +21,7 @@ import keras
 import pytest
 import yaml
 from error_sentences import GAP, error_sentences, texts
+from gradio_client import Client, handle_file
 from serving import free_port, serve
 
 import app
@@ -55,7 +56,10 @@ def blocks(page: Path) -> list[Block]:
 
 @pytest.fixture(scope="module")
 def page_of_the_docs(tmp_path_factory):
+    """The page with its tools, once it has answered: a client that asks it while it still loads may wait too long."""
     with serve(tmp_path_factory.mktemp("docs"), "--mcp") as server:
+        client = Client(server.url, verbose=False, httpx_kwargs={"timeout": 120})
+        client.predict(image=handle_file(PHOTOS / "lion.jpg"), layers="last", api_name="/explain")
         yield server
 
 
@@ -201,8 +205,6 @@ def test_every_sentence_of_an_error_is_explained_and_no_other():
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
 def test_the_nginx_of_the_docs_serves_the_page(folder):
-    from gradio_client import Client, handle_file
-
     port = free_port()
     (location,) = (block.code for page in PAGES for block in blocks(page) if block.language == "nginx")
     with serve(folder, GRADIO_ROOT_PATH="/cam") as server:
