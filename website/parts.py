@@ -35,7 +35,7 @@ def _help(command: list[str]) -> str:
 def methods() -> str:
     """The methods, as the page and the shell describe them."""
     rows = [f"| `{name}` | {method.title} | {method.about} |" for name, method in METHODS.items()]
-    return "\n".join(["| `method=` | | |", "| --- | --- | --- |", *rows]) + "\n"
+    return "\n".join(["| `method=` | name | what it shows |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def endpoints() -> str:
