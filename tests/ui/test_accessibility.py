@@ -281,9 +281,10 @@ def test_nothing_moves_for_those_who_asked_for_stillness(browser_context, server
         visitor.page.evaluate("places = []; addEventListener('scroll', () => places.push(Math.round(scrollY)))")
         visitor.explain(photos / "landscape.jpg")  # the answer lies below the fold: the page goes there
         visitor.page.wait_for_function("places.length > 0")
-        open_dialog(visitor)
         visitor.page.evaluate(AT_REST)
         assert visitor.page.evaluate("new Set(places).size") == 1  # one jump
+        open_dialog(visitor)
+        visitor.page.evaluate(AT_REST)
         slow = visitor.page.evaluate(
             """() => [...document.querySelectorAll('#grid :is(.gx, dialog, .gx *, dialog *)')].filter((node) =>
                 ['', '::before', '::after', '::backdrop'].some((part) => {
