@@ -68,6 +68,10 @@ def test_a_name_made_of_digits_wins_over_an_index():
     assert named("zero", "7", "one").resolve_target("7") == 1
 
 
+def test_there_are_no_more_predictions_than_classes():
+    assert {guess.index for guess in cam_network(classes=3).predict(noise(12), top=1000)} == {0, 1, 2}
+
+
 def test_predictions_are_the_models_own_probabilities_most_probable_first():
     network = deep_network("softmax")
     expected = network.model(network.to_input(noise())).numpy()[0]

@@ -95,8 +95,10 @@ def test_a_refusal_says_what_was_wrong(client, photos, endpoint, arguments, sent
     assert sentence in str(caught.value)
 
 
-def test_predict_gives_no_more_classes_than_there_are(client, photos):
-    assert len(client.predict(image=photo(photos / "landscape.jpg"), top=1000, api_name="/predict")) == 100
+def test_predict_gives_every_class_to_who_asks_for_all(client, photos):
+    predictions = client.predict(image=photo(photos / "landscape.jpg"), top=1000, api_name="/predict")
+    assert {prediction["index"] for prediction in predictions} == set(range(1000))
+    assert sum(prediction["probability"] for prediction in predictions) == pytest.approx(1, abs=1e-4)
 
 
 def test_what_the_client_refuses_itself_names_the_argument(client, photos):
