@@ -51,8 +51,8 @@ class Classifier:
 
     Args:
         name: what to call it.
-        model: a functional or sequential Keras model, one RGB image in, one vector of class scores out: logits,
-            or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
+        model: a Keras model of any kind that has been built: one RGB image in, one vector of class scores out, which
+            are logits, or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
         labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
         preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it.
