@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import keras
+import numpy as np
+import tensorflow as tf
 
-from . import graph
+from .head import HANDS_ON
+from .recording import Recording
 
 KINDS = ("conv", "activation", "merge", "pool", "block")
 PRESETS = ("stages", "all", "last")
@@ -25,7 +28,7 @@ class Layer:
     Attributes:
         name: the layer's name; inside nested models a path, ``vgg16/block5_conv3``.
         kind: "conv", "activation", "merge" (add, concatenate, ...), "pool", or "block" for a custom layer
-            that has layers inside.
+            that has layers inside, or weights of its own.
         shape: (height, width, channels) at the network's input size.
         parameters: number of the layer's own weights.
         stage: 1 for the highest resolution, growing with each halving; a pool counts to the stage it ends.
@@ -52,12 +55,13 @@ class _Tensor(NamedTuple):
     stride: float  # input pixels a cell, by strides alone
 
 
-def find(model: keras.Model, input_size: tuple[int, int]) -> tuple[Layer, ...]:
-    """The explainable layers of ``model`` in network order, for an input of (height, width) pixels."""
-    tensors = _record(model, input_size)
+def find(recording: Recording) -> tuple[Layer, ...]:
+    """The explainable layers of a recorded network, in network order."""
+    tensors = _tensors(recording)
     offered = [t for t in tensors if t.kind]
     strides = sorted({t.stride for t in offered if t.kind != "pool"})
     presets = {_preset(tensors, stride) for stride in strides}
+    height, width = recording.batch.shape[1:3]
 
     def stage(tensor: _Tensor) -> int:
         stride = min((tensors[i].stride for i in tensor.inputs if i >= 0), default=1.0)
@@ -71,46 +75,62 @@ def find(model: keras.Model, input_size: tuple[int, int]) -> tuple[Layer, ...]:
             shape=(t.shape[1], t.shape[2], t.shape[3]),
             parameters=t.parameters,
             stage=stage(t),
-            cell=(input_size[0] / t.shape[1], input_size[1] / t.shape[2]),
+            cell=(height / t.shape[1], width / t.shape[2]),
             preset=t.name in presets,
         )
         for t in offered
     )
 
 
-def _record(model: keras.Model, input_size: tuple[int, int]) -> list[_Tensor]:
-    """Every operation's output with its shape and its sources, from a forward pass on shapes alone."""
+def _tensors(recording: Recording) -> list[_Tensor]:
+    """The output of every call that depends on the network's input, with its shape and its sources."""
+    calls, sources_of = recording.calls, _sources(recording)
+    shapes = {-1: recording.batch.shape} | {i: call.output.shape for i, call in enumerate(calls)}
     tensors: list[_Tensor] = []
-    index: dict[int, int] = {}  # id of a symbolic tensor -> its place in `tensors`
-    alive: list[keras.KerasTensor] = []  # an id is unique only while its tensor lives
-
-    def visit(
-        name: str, operation: keras.Operation, inputs: list[keras.KerasTensor], output: keras.KerasTensor
-    ) -> None:
-        inputs = sorted((x for x in inputs if id(x) in index), key=lambda x: -math.prod(x.shape[1:3]))
-        sources = [index[id(x)] for x in inputs]
-        shape = tuple(output.shape)
-        kind = _kind(operation, shape, [tuple(x.shape) for x in inputs])
-        # The input with the most cells sets the stride: a 1x1 gate (squeeze and excite) says nothing of it.
-        stride = tensors[sources[0]].stride if sources and sources[0] >= 0 else 1.0
+    for i, call in enumerate(calls):
+        inputs = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
+        inputs = [tuple(x.shape) for x in sorted(inputs, key=lambda x: -_cells(x.shape))]
+        shape, kind = tuple(shapes[i]), _kind(call.operation, tuple(shapes[i]), inputs)
+        # The source with the most cells sets the stride: a 1x1 gate (squeeze and excite) says nothing of it.
+        sources = sorted(sources_of[call.output.name], key=lambda j: (-_cells(shapes[j]), j))
+        stride = 1.0
+        if sources:
+            source = tuple(shapes[sources[0]])
+            before = inputs[0] if inputs else source
+            stride = tensors[sources[0]].stride if sources[0] >= 0 else 1.0
+            stride *= _ratio(source, before) * _step(call.operation, kind, before, shape)
         tensors.append(
             _Tensor(
-                name=name,
-                kind=kind,
+                name=call.path,
+                kind=kind if sources else None,
                 shape=shape,
-                parameters=operation.count_params() if isinstance(operation, keras.Layer) else 0,
+                parameters=call.operation.count_params() if isinstance(call.operation, keras.Layer) else 0,
                 inputs=sources,
-                is_linear=kind == "conv" and _activation(operation) in (None, "linear"),
-                stride=stride * (_step(operation, kind, inputs[0].shape, shape) if sources else 1.0),
+                is_linear=kind == "conv" and _activation(call.operation) in (None, "linear"),
+                stride=stride,
             )
         )
-        index[id(output)] = len(tensors) - 1
-        alive.append(output)
-
-    batch = keras.KerasTensor((1, *input_size, model.inputs[0].shape[-1]), model.inputs[0].dtype)
-    index[id(batch)] = -1
-    graph.run_shapes(model, batch, visit)
     return tensors
+
+
+def _sources(recording: Recording) -> dict[str, frozenset[int]]:
+    """By name of each tensor in the graph: the calls whose outputs it is made of, as places; -1 is the input."""
+    places = {call.output.name: i for i, call in enumerate(recording.calls)} | {recording.batch.name: -1}
+    found: dict[str, frozenset[int]] = {}
+    for operation in recording.operations:
+        inputs = () if operation.type in _SHAPES else operation.inputs  # a shape is no evidence
+        made_of = frozenset().union(*({places[x.name]} if x.name in places else found[x.name] for x in inputs))
+        found.update((output.name, made_of) for output in operation.outputs)
+    # What is made of nothing but constants says nothing of the photo.
+    constant = {i for i, call in enumerate(recording.calls) if not found[call.output.name]}
+    return {name: made_of - constant for name, made_of in found.items()} if constant else found
+
+
+_SHAPES = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
+
+
+def _cells(shape: Sequence[int | None]) -> int:
+    return math.prod(side or 1 for side in shape[1:-1])
 
 
 def _activation(operation: keras.Operation) -> str | None:
@@ -150,8 +170,10 @@ def _kind(operation: keras.Operation, shape: tuple, inputs: list[tuple]) -> str 
         return None if _activation(operation) == "linear" else "activation"
     if isinstance(operation, _ACTIVATIONS) or type(operation).__name__ in _ACTIVATION_OPERATIONS:
         return "activation"
-    if isinstance(operation, keras.Layer) and any(operation._flatten_layers(include_self=False)):
-        return "block"
+    if isinstance(operation, keras.Layer):
+        is_own = not type(operation).__module__.startswith("keras.")
+        if any(operation._flatten_layers(include_self=False)) or (is_own and operation.weights):
+            return "block"
     return None
 
 
@@ -160,11 +182,18 @@ def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tu
 
     Read from the strides where there are some: an unpadded 3x3 convolution shrinks 5 cells to 3 without a stride.
     """
-    if len(before) != 4 or len(after) != 4 or not before[1] or not after[1] or _only_cuts_or_pads(operation):
+    if _only_cuts_or_pads(operation):
         return 1.0
     if kind in ("conv", "pool") and not isinstance(operation, keras.layers.Conv2DTranspose):
         strides = getattr(operation, "strides", 1)
         return float(max(strides) if isinstance(strides, Sequence) else strides)
+    return _ratio(before, after)
+
+
+def _ratio(before: tuple, after: tuple) -> float:
+    """`_step` by the numbers of cells alone."""
+    if len(before) != 4 or len(after) != 4 or not all((*before[1:3], *after[1:3])):
+        return 1.0
     ratio = max(before[1] / after[1], before[2] / after[2])
     if ratio >= 1.5:
         return float(round(ratio))
@@ -205,35 +234,25 @@ def _preset(tensors: list[_Tensor], stride: float) -> str:
     return [t for t in merges if t.shape[-1] == channels][-1].name
 
 
-def cam_layer(model: keras.Model, input_size: tuple[int, int]) -> str | None:
+def cam_layer(recording: Recording) -> str | None:
     """The layer that is averaged over all its cells and goes into one linear layer, which is the head; or None.
 
     There CAM is defined: Zhou et al., CVPR 2016, section 2. It is one of those that `find` gives.
     """
-    made: dict[int, tuple[str, keras.Operation, list[keras.KerasTensor]]] = {}
-    alive: list[keras.KerasTensor] = []  # an id is unique only while its tensor lives
-
-    def visit(
-        name: str, operation: keras.Operation, inputs: list[keras.KerasTensor], output: keras.KerasTensor
-    ) -> None:
-        made[id(output)] = name, operation, inputs
-        alive.append(output)
-
-    batch = keras.KerasTensor((1, *input_size, model.inputs[0].shape[-1]), model.inputs[0].dtype)
-    graph.run_shapes(model, batch, visit)
-    tensor, has_head, is_averaged = alive[-1], False, False
-    while id(tensor) in made:
-        name, operation, inputs = made[id(tensor)]
-        is_cell = math.prod(tensor.shape[1:-1]) == 1
-        if isinstance(operation, keras.layers.GlobalAveragePooling2D) and has_head:
-            is_averaged = True
-        elif is_averaged and not graph.hands_on(operation):
-            return name if name in {layer.name for layer in find(model, input_size)} else None
-        elif isinstance(operation, keras.layers.Dense | keras.layers.Conv2D) and is_cell and not has_head:
-            if _activation(operation) not in (None, "linear") and graph.probability(operation) is None:
-                return None
-            has_head = True
-        elif not graph.hands_on(operation) and (has_head or graph.probability(operation) is None):
+    offered = {layer.name for layer in find(recording)}
+    layers = {call.output.name: call.path for call in recording.calls if call.path in offered}
+    sources_of = _sources(recording)
+    tensor, passed = recording.head.logits, []
+    while not ("Mean" in passed and tensor.name in layers):
+        kind = tensor.op.type
+        is_linear = kind in HANDS_ON or (kind in _LINEAR and "Mean" not in passed)
+        if not is_linear or any(sources_of[x.name] for x in tensor.op.inputs[1:]):
             return None
-        tensor = inputs[0]
-    return None
+        if kind == "Mean" and sorted(np.ravel(tf.get_static_value(tensor.op.inputs[1]))) != [1, 2]:
+            return None
+        passed.append(kind)
+        tensor = tensor.op.inputs[0]
+    return layers[tensor.name] if sum(kind in ("MatMul", "Conv2D") for kind in passed) == 1 else None
+
+
+_LINEAR = {"AddV2", "BiasAdd", "Conv2D", "MatMul", "Mean"}

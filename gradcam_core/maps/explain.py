@@ -99,7 +99,7 @@ def explain_classes(
     top: int = 5,
     progress: Progress | None = None,
 ) -> tuple[Explanation, ...]:
-    """`explain` for several classes: one forward pass, and one backward pass that is batched over them.
+    """`explain` for several classes, which go through the network as one batch.
 
     Args:
         targets: the classes; None among several takes the most probable one, which is found out beforehand.

@@ -1,16 +1,16 @@
 """One forward and one backward pass for all requested layers, reduced to small maps inside the graph."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from ..capture.recording import compiled
 from ..errors import SettingError
 from ..networks.classifier import Classifier, check_finite
-from ..settings import SCORES
+from ..settings import BATCH_PIXELS, SCORES
 from .methods import FUNCTIONS, Method
 from .selection import select
 
@@ -23,17 +23,30 @@ _alone = threading.Lock()
 
 def scores_of(network: Classifier, logits: tf.Tensor, score: str) -> tf.Tensor:
     """What is explained, "logit" or "probability": float32 (n, classes) from float32 (n, classes) logits."""
-    if score == "logit":
+    if score == "logit" or network.activation == "none":
         return logits
     is_sigmoid = network.activation == "sigmoid" and not network.is_binary
     return tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
+
+
+@tf.RegisterGradient("GradcamGuidedRelu")
+def _guided_relu(operation: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
+    return tf.raw_ops.ReluGrad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
+
+
+@tf.RegisterGradient("GradcamGuidedRelu6")
+def _guided_relu6(operation: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
+    return tf.raw_ops.Relu6Grad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
+
+
+_GUIDED = {"Relu": "GradcamGuidedRelu", "Relu6": "GradcamGuidedRelu6"}
 
 
 def guided_backpropagation(network: Classifier, score: str = "logit") -> Callable[..., np.ndarray]:
     """Compile guided backpropagation: the gradient by the input that goes only through what raises the score.
 
     On the way back through each ReLU, what is negative is dropped: :math:`R^l = 1[f^l > 0] 1[R^{l+1} > 0] R^{l+1}`.
-    The first factor is the ReLU's own gradient and the second follows its output, so the network needs no change.
+    It is done in a graph of its own, wherever the ReLU was written, so the network needs no change.
 
     Args:
         network: a loaded network, which is not changed.
@@ -48,36 +61,19 @@ def guided_backpropagation(network: Classifier, score: str = "logit") -> Callabl
 
     Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR 2015 workshop, section 3.4.
     """
-
-    @tf.custom_gradient
-    def rectify_gradient(output: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        return tf.identity(output), tf.nn.relu
-
-    found = []
-
-    def after(operation: keras.Operation, output: tf.Tensor) -> tf.Tensor:
-        activation = getattr(getattr(operation, "activation", None), "__name__", None)
-        if activation in ("relu", "relu6") or type(operation).__name__ in ("ReLU", "Relu", "Relu6"):
-            found.append(operation)
-            return rectify_gradient(output)
-        return output
-
-    def gradient(batch: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        logits = network.logits(batch, after=after)
-        total = tf.reduce_sum(scores_of(network, logits, score)[0] * weights)
-        return tf.gradients(total, batch, unconnected_gradients="zero")[0][0]
-
-    signature = [
-        tf.TensorSpec((1, *network.input_size, 3), tf.float32),
-        tf.TensorSpec((len(network.labels),), tf.float32),
-    ]
-    compiled = tf.function(gradient, input_signature=signature, autograph=False).get_concrete_function()
-    if not found:
+    recording = network.recorded(_GUIDED)
+    if not any(operation.type in _GUIDED for operation in recording.operations):
         raise SettingError(f"Guided Grad-CAM follows ReLUs, and {network.name} has none. Choose another method.")
+
+    def gradient(weights: tf.Tensor) -> list[tf.Tensor]:
+        total = tf.reduce_sum(scores_of(network, network.logits(recording), score) * weights)
+        return tf.gradients(total, recording.batch, unconnected_gradients="zero")
+
+    gradient_pass = compiled(recording, gradient, tf.TensorSpec((len(network.labels),), tf.float32))
 
     def run(batch: np.ndarray, weights: np.ndarray) -> np.ndarray:
         with _alone:
-            return compiled(tf.constant(batch), tf.constant(weights)).numpy()
+            return gradient_pass(tf.constant(batch), tf.constant(weights))[0].numpy()[0]
 
     return run
 
@@ -99,9 +95,9 @@ def trace(network: Classifier, names: tuple[str, ...], method: str | Method = "g
     Returns:
         A function of (batch, target). batch: float32 (1, h, w, 3). target: a class index, or None for the most
         probable class; float32 (classes,), the weights of a sum of scores; or float32 (n, classes), n such sums, each
-        explained on its own from one forward pass and one backward pass that is batched over them. It returns the
-        logits, float32 (classes,), and the maps by name, float32 (h, w), signed; for n sums (n, h, w). It may be
-        called from several threads at once.
+        explained on its own: the photo goes through the network n times, in one batch. It returns the logits, float32
+        (classes,), and the maps by name, float32 (h, w), signed; for n sums (n, h, w). It may be called from several
+        threads at once.
 
     Raises:
         SettingError: the method or the score is unknown.
@@ -112,7 +108,7 @@ def trace(network: Classifier, names: tuple[str, ...], method: str | Method = "g
         method = FUNCTIONS[method]
     if score not in SCORES:
         raise SettingError(f"The score is {' or '.join(map(repr, SCORES))}, not {score!r}.")
-    return network.compiled((names, method, score), lambda: _compiled(network, names, method, score))
+    return network.kept((names, method, score), lambda: _compiled(network, names, method, score))
 
 
 def warm_up(network: Classifier, layers: str | Sequence[str] = "stages") -> None:
@@ -122,54 +118,45 @@ def warm_up(network: Classifier, layers: str | Sequence[str] = "stages") -> None
 
 
 def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score: str) -> Trace:
-    def reduced(batch: tf.Tensor, weights: tf.Tensor, is_batched: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        activations: dict[str, tf.Tensor] = {}
+    recording = network.recording
+    tensors = {call.path: call.output for call in recording.calls}
+    activations = [tensors[name] for name in names]
 
-        def visit(name: str, _operation: object, _inputs: object, output: tf.Tensor) -> None:
-            if name in names:
-                activations[name] = output
-
-        logits = network.logits(batch, visit=visit)
-        scores = scores_of(network, logits, score)
-        tapped = [activations[name] for name in names]
-
-        def gradient(weight: tf.Tensor) -> list[tf.Tensor]:
-            return tf.gradients(tf.reduce_sum(scores[0] * weight), tapped, unconnected_gradients="zero")
-
-        if is_batched:
-            # The gradients stand under one another, each (1, h, w, c); what the backward pass shares is done once.
-            gradients = [stacked[:, 0] for stacked in tf.vectorized_map(gradient, weights)]
-            tapped = [tf.repeat(activation, tf.shape(weights)[0], axis=0) for activation in tapped]
-        else:
-            top = tf.one_hot(tf.argmax(logits[0]), len(network.labels))
-            gradients = gradient(tf.where(tf.reduce_any(weights != 0), weights[0], top))
-        return logits[0], [
-            method(tf.cast(a, tf.float32), tf.cast(g, tf.float32)) for a, g in zip(tapped, gradients, strict=True)
+    def reduced(weights: tf.Tensor) -> list[tf.Tensor]:
+        logits = network.logits(recording)
+        top = tf.one_hot(tf.argmax(logits, axis=-1), len(network.labels))
+        weights = tf.where(tf.reduce_any(weights != 0, axis=-1, keepdims=True), weights, top)
+        total = tf.reduce_sum(scores_of(network, logits, score) * weights)  # rows of a batch know nothing of each other
+        gradients = tf.gradients(total, activations, unconnected_gradients="zero")
+        return [
+            logits,
+            *(
+                method(tf.cast(a, tf.float32), tf.cast(g, tf.float32))
+                for a, g in zip(activations, gradients, strict=True)
+            ),
         ]
 
-    def compiled(count: int | None) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor]]]:
-        signature = [
-            tf.TensorSpec((1, *network.input_size, 3), tf.float32),
-            tf.TensorSpec((count, len(network.labels)), tf.float32),
-        ]
-        traced = tf.function(partial(reduced, is_batched=count is None), input_signature=signature, autograph=False)
-        return traced.get_concrete_function()
-
-    single = compiled(1)
-    batched = cache(lambda: compiled(None))  # few ask for it, and it takes three times as long to trace
+    count = recording.batch.shape[0]  # None: any
+    reduced_pass = compiled(recording, reduced, tf.TensorSpec((count, len(network.labels)), tf.float32))
+    at_once = count or max(1, BATCH_PIXELS // math.prod(network.input_size))
 
     def run(batch: np.ndarray, target: int | np.ndarray | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        is_one = not isinstance(target, np.ndarray) or target.ndim < 2
         weights = np.zeros((1, len(network.labels)), np.float32)  # all zeros: the most probable class
         if isinstance(target, np.ndarray) and target.ndim:
             weights = np.atleast_2d(target.astype(np.float32))
         elif target is not None:
             weights[0, target] = 1
-        compiled_pass = single if is_one else batched()
-        with _alone:
-            logits, maps = compiled_pass(tf.constant(batch), tf.constant(weights))
-        raw = {name: values.numpy()[0 if is_one else ...] for name, values in zip(names, maps, strict=True)}
-        check_finite(network.name, logits.numpy(), *raw.values())
-        return logits.numpy(), raw
+        parts = []
+        for start in range(0, len(weights), at_once):
+            rows = weights[start : start + at_once]
+            with _alone:
+                logits, *found = reduced_pass(tf.constant(np.repeat(batch, len(rows), axis=0)), tf.constant(rows))
+            parts.append([values.numpy() for values in found])
+        joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
+        is_one = not isinstance(target, np.ndarray) or target.ndim < 2
+        maps = {name: values[0] if is_one else values for name, values in zip(names, joined, strict=True)}
+        logits = logits.numpy()[0]
+        check_finite(network.name, logits, *maps.values())
+        return logits, maps
 
     return run

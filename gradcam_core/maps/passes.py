@@ -85,7 +85,7 @@ def guided_grad_cam(network: Classifier, names: tuple[str, ...], score: str) -> 
     Source: Selvaraju et al., ICCV 2017, section 3.1, "Guided Grad-CAM"; see `gradients.guided_backpropagation`.
     """
     grad_cam = gradients.trace(network, names, "gradcam", score)
-    guided = network.compiled(("guided", score), lambda: gradients.guided_backpropagation(network, score))
+    guided = network.kept(("guided", score), lambda: gradients.guided_backpropagation(network, score))
     height, width = network.input_size
 
     def run(batch: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -13,16 +13,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..capture import graph, layers
-from ..errors import NetworkError, SettingError, TargetError
+from ..capture import layers
+from ..capture.recording import Recording, compiled, record
+from ..errors import NetworkError, TargetError
 from ..settings import check_count
+from .checks import chosen_size, prepared, recorded, taken_by
+from .reading import AS_THEY_ARE, activated, checked_activation
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 LabelSource = Sequence[str | tuple[str, str]]
 
-DEFAULT_SIDE = 224  # for networks that take any size
 _LONGEST = 200  # characters of a class: the nearest names to a long text take long to find
-KEPT_TRACES = 16
+KEPT_PASSES = 16
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,18 @@ class Classifier:
         input_size: tuple[int, int] | None = None,
         preprocess: Preprocess | None = None,
     ) -> None:
-        _check_model(name, model)
+        taken = taken_by(name, model)
         self.name = name
         self.model = model
-        self.activation = graph.head_activation(model)
-        outputs = int(np.prod(model.outputs[0].shape[1:]))
+        self.input_size = chosen_size(name, taken, input_size)
+        self.recording = recorded(name, model, taken, self.input_size)
+        self._dtype = taken.dtype
+        outputs = self.recording.outputs[0].shape[1:].num_elements()
         self.is_binary = outputs == 1
         self.labels = _labels(name, labels, 2 if self.is_binary else outputs)
-        self.input_size = _input_size(name, model, input_size)
         self.parameters: int = model.count_params()
         self._preprocess = preprocess
-        self._traces: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
+        self._passes: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -87,14 +90,32 @@ class Classifier:
     @cached_property
     def layers(self) -> tuple[layers.Layer, ...]:
         """The layers that can be explained, in network order."""
-        with self._lock:
-            return layers.find(self.model, self.input_size)
+        return layers.find(self.recording)
 
     @cached_property
     def cam_layer(self) -> str | None:
         """The layer that CAM can explain, if there is one: see `layers.cam_layer`."""
-        with self._lock:
-            return layers.cam_layer(self.model, self.input_size)
+        return layers.cam_layer(self.recording)
+
+    @cached_property
+    def activation(self) -> str:
+        """How logits become probabilities: "softmax", "sigmoid" (each alone), "linear" or "none".
+
+        "linear" is a network that ends in logits; their softmax is shown. "none" is one whose outputs are probabilities
+        and whose logits cannot be found; they are explained as they are. Where the output is not plainly one of these,
+        it is found out once, with a photo of noise.
+        """
+        if self.recording.head.is_plain:
+            return self.recording.head.activation
+        noise = np.random.default_rng(0).integers(0, 256, (*self.input_size, 3), np.uint8)
+        with self._lock, tf.init_scope():  # it may be asked for while a pass is built
+            output, logits = (x.numpy()[0] for x in self._forward(tf.constant(self.to_input(noise))))
+        return checked_activation(self.recording.head, output, logits)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a visitor should know of how this network is read: a sentence each."""
+        return (AS_THEY_ARE.format(self.name),) if self.activation == "none" else ()
 
     def resized(self, photo: np.ndarray) -> np.ndarray:
         """The whole photo at the input size: uint8 (h, w, 3) from uint8 (H, W, 3).
@@ -117,15 +138,13 @@ class Classifier:
             float32 (1, h, w, 3).
         """
         batch = self.resized(photo)[np.newaxis].astype(np.float32)
-        return batch if self._preprocess is None else np.asarray(self._preprocess(batch), np.float32)
+        return batch if self._preprocess is None else prepared(self.name, self._preprocess, batch)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """float32 (classes,) in [0, 1] from float32 (classes,) logits, by the model's own activation."""
-        logits = logits.astype(np.float64)
-        if self.activation == "sigmoid" and not self.is_binary:
-            return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)  # the sigmoid, without overflow
-        power = np.exp(logits - logits.max())
-        return (power / power.sum()).astype(np.float32)
+        """float32 (classes,) in [0, 1] from float32 (classes,) logits: those that the model itself gives."""
+        if self.is_binary and self.activation != "none":
+            return activated(logits, "softmax")
+        return activated(logits, self.activation)
 
     def top(self, probabilities: np.ndarray, count: int = 5) -> tuple[Prediction, ...]:
         """The ``count`` most probable classes, most probable first."""
@@ -164,37 +183,42 @@ class Classifier:
         """
         with self._lock:
             forward = self._forward
-        logits = forward(tf.constant(batch)).numpy()
+        logits = self._paired(forward(tf.constant(batch))[self.activation != "none"]).numpy()
         check_finite(self.name, logits)
         return logits
 
     @cached_property
-    def _forward(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        signature = [tf.TensorSpec((None, *self.input_size, 3), tf.float32)]
-        return tf.function(self.logits, input_signature=signature, autograph=False).get_concrete_function()
+    def _forward(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """float32 (n, h, w, 3) -> the model's output and its logits, both float32 (n, outputs)."""
+        return compiled(self.recording, lambda: [self.recording.rows, self.recording.head.logits])
 
-    def logits(self, batch: tf.Tensor, **watch: Callable[..., Any]) -> tf.Tensor:
-        """float32 (n, classes), as part of a graph that is being traced.
+    def logits(self, recording: Recording) -> tf.Tensor:
+        """float32 (n, classes): the logits in a recording of this network, as part of its graph.
 
         One sigmoid output z stands for two classes: it is a softmax over (-z/2, z/2), which gives the same
         probabilities, and evidence for both.
-
-        Args:
-            batch: float32 (n, h, w, 3), each as `to_input` gives it.
-            watch: ``visit`` and ``after`` of `capture.graph.run`, which are shown every operation.
         """
-        outputs = graph.run(self.model, batch, **watch)
-        return tf.concat([-outputs / 2, outputs / 2], axis=-1) if self.is_binary else outputs
+        return self._paired(recording.rows if self.activation == "none" else recording.head.logits)
 
-    def compiled(self, key: tuple, compile_pass: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    def recorded(self, gradient_of: Mapping[str, str]) -> Recording:
+        """A recording with other gradients, as `capture.recording.record` makes it."""
+        return record(self.model, tuple(self.recording.batch.shape), self._dtype, gradient_of)
+
+    def _paired(self, outputs: tf.Tensor) -> tf.Tensor:
+        if not self.is_binary:
+            return outputs
+        both = [1 - outputs, outputs] if self.activation == "none" else [-outputs / 2, outputs / 2]
+        return tf.concat(both, axis=-1)
+
+    def kept(self, key: tuple, compile_pass: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         """A pass through the network by its key, compiled at first use; the least recently used are forgotten."""
         with self._lock:
-            if key not in self._traces:
-                self._traces[key] = compile_pass()
-            self._traces.move_to_end(key)
-            if len(self._traces) > KEPT_TRACES:
-                self._traces.popitem(last=False)
-            return self._traces[key]
+            if key not in self._passes:
+                self._passes[key] = compile_pass()
+            self._passes.move_to_end(key)
+            if len(self._passes) > KEPT_PASSES:
+                self._passes.popitem(last=False)
+            return self._passes[key]
 
     def resolve_target(self, target: int | str | None) -> int | None:
         """The index of the class meant by an index, a name or a WordNet id; None stays None (the top class).
@@ -261,41 +285,3 @@ def _labels(name: str, labels: LabelSource | None, count: int) -> tuple[Label, .
         )
     pairs: list[Any] = [(None, label) if isinstance(label, str) else label for label in labels]
     return tuple(Label(index, wordnet_id, text) for index, (wordnet_id, text) in enumerate(pairs))
-
-
-def _input_size(name: str, model: keras.Model, asked: tuple[int, int] | None) -> tuple[int, int]:
-    own = tuple(model.inputs[0].shape[1:3])
-    size = tuple(side or DEFAULT_SIDE for side in own) if asked is None else asked
-    is_size = isinstance(size, Sequence) and [type(side) for side in size] == [int, int] and min(size) >= 1
-    if not is_size:
-        raise SettingError(f"The input size is (height, width) in whole pixels from 1 up, not {asked!r}.")
-    if any(side not in (None, given) for side, given in zip(own, size, strict=True)):
-        raise SettingError(f"{name} takes photos of {own}, (height, width), and no others. Leave the input size out.")
-    height, width = size
-    if None in own:
-        _try_size(name, model, (height, width))
-    return height, width
-
-
-def _try_size(name: str, model: keras.Model, size: tuple[int, int]) -> None:
-    try:
-        graph.run_shapes(model, keras.KerasTensor((1, *size, 3), model.inputs[0].dtype), lambda *_: None)
-    except ValueError as error:
-        sides, what = "{} x {}".format(*size), str(error).splitlines()[0]
-        raise SettingError(f"{name} cannot take photos of {sides} pixels: {what} Give another input size.") from error
-
-
-def _check_model(name: str, model: keras.Model) -> None:
-    if graph.functional(model) is None:
-        raise NetworkError(
-            f"{name} is not a functional or sequential Keras model that has been built, so nobody can look inside. "
-            "Build it with keras.Model(inputs, outputs), or keras.Sequential with an Input."
-        )
-    inputs, outputs = model.inputs, model.outputs
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[-1] != 3:
-        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
-        raise NetworkError(f"{name} takes {shapes}; an RGB image of shape (batch, height, width, 3) is needed.")
-    shape = tuple(outputs[0].shape)
-    if len(outputs) != 1 or None in shape[1:] or any(side != 1 for side in shape[1:-1]):
-        shapes = ", ".join(str(tuple(x.shape)) for x in outputs)
-        raise NetworkError(f"{name} gives {shapes}; one score for each class, (batch, classes), is needed.")

@@ -189,20 +189,19 @@ def _restore(copy: "Classifier", network: "Classifier") -> None:
 
 
 def _weighted(network: "Classifier") -> list[tuple[str, "keras.Layer"]]:
-    """The layers with weights and their names, from the head down, each once."""
+    """The innermost layers with weights and their names, from the head down, each once."""
     import keras
 
-    from ..capture import graph
-
     found: dict[int, tuple[str, keras.Layer]] = {}
-
-    def visit(name: str, operation: "keras.Operation", _inputs: object, _output: object) -> None:
-        is_layer = isinstance(operation, keras.Layer) and not isinstance(operation, keras.layers.Normalization)
-        if is_layer and operation.weights:
-            found.setdefault(id(operation), (name, operation))
-
-    model = network.model
-    graph.run_shapes(model, keras.KerasTensor((1, *network.input_size, 3), model.inputs[0].dtype), visit)
+    claimed: set[int] = set()
+    for call in network.recording.calls:
+        layer = call.operation
+        if not isinstance(layer, keras.Layer) or isinstance(layer, keras.layers.Normalization):
+            continue
+        own = {id(variable) for variable in layer.weights}
+        if own - claimed:
+            found[id(layer)] = call.path, layer
+            claimed |= own
     return list(found.values())[::-1]
 
 

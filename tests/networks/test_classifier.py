@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny_networks import cam_network, deep_network, noise
+from tiny_networks import cam_network, deep_network, noise, seeded
 
 from gradcam_core import NetworkError, SettingError, TargetError
 from gradcam_core.networks.classifier import Classifier
@@ -158,8 +158,9 @@ def dense(shape, classes=2):
 @pytest.mark.parametrize(
     ("model", "labels", "sentence"),
     [
-        (Subclassed(), None, "not a functional or sequential"),
-        (keras.Sequential([keras.layers.Dense(2)]), None, "not a functional or sequential"),
+        (Subclassed(), None, "not a Keras model that has been built"),
+        (keras.Sequential([keras.layers.Dense(2)]), None, "not a Keras model that has been built"),
+        ("network.keras", None, "not a Keras model"),
         (dense((5,)), None, r"takes \(None, 5\)"),
         (dense((8, 8, 1)), None, r"takes \(None, 8, 8, 1\)"),
         (dense((8, 8, 3)), None, r"gives \(None, 8, 8, 2\)"),
@@ -171,9 +172,100 @@ def test_a_model_that_cannot_be_explained_is_refused_with_the_reason(model, labe
         Classifier("mine", model, labels)
 
 
-def test_a_softmax_inside_an_unknown_last_layer_is_refused_with_the_way_out():
+def test_a_softmax_inside_a_last_convolution_is_read_before_it():
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(2, 8, activation="softmax", name="last")(inputs)
-    network = Classifier("convolutional", keras.Model(inputs, x))
-    with pytest.raises(NetworkError, match="layer of its own"):
-        network.predict(noise(8))
+    model = seeded(keras.Model(inputs, x))
+    assert shown(Classifier("convolutional", model)) == pytest.approx(model(noise(8)[None]).numpy().ravel(), abs=1e-6)
+
+
+def shown(network, photo=None):
+    """The percentages by class, as shares."""
+    found = network.predict(noise(network.input_size[0]) if photo is None else photo, len(network.labels))
+    return [prediction.probability for prediction in sorted(found, key=lambda p: p.index)]
+
+
+def headed(head, outputs=3):
+    """A network that ends in a function of its logits."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu", name="conv")(x))
+    return seeded(keras.Model(inputs, head(keras.layers.Dense(outputs)(x))))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "head"),
+    [
+        (3, lambda z: 0.5 * (1 + keras.ops.tanh(z))),
+        (3, lambda z: keras.ops.square(z) / keras.ops.sum(keras.ops.square(z), -1, keepdims=True)),
+        (3, keras.ops.hard_sigmoid),
+    ],
+)
+def test_probabilities_without_logits_are_shown_as_they_are_and_the_visitor_is_told(outputs, head):
+    model = headed(head, outputs)
+    network = Classifier("own", model)
+    photo = noise(8, seed=3)
+    assert shown(network, photo) == pytest.approx(model(photo[None]).numpy().ravel(), abs=1e-6)
+    assert network.activation == "none"
+    assert "explained as they are" in network.notes[0]
+
+
+def test_one_probability_without_logits_stands_for_two_classes():
+    model = headed(lambda z: 0.5 * (1 + keras.ops.tanh(z)), 1)
+    network = Classifier("own", model)
+    own = float(model(noise(8)[None]).numpy().item())
+    assert shown(network) == pytest.approx([1 - own, own], abs=1e-6)
+
+
+def test_a_head_that_only_looks_like_a_softmax_is_not_taken_for_one():
+    """Half of a softmax is no softmax: the network's own output is shown."""
+    model = headed(lambda z: keras.ops.softmax(z) * 0.5)
+    assert shown(Classifier("half", model)) == pytest.approx(model(noise(8)[None]).numpy().ravel(), abs=1e-6)
+
+
+def test_logits_from_zero_to_one_are_still_logits():
+    model = headed(lambda z: z)
+    model.layers[-1].set_weights([np.zeros((4, 3), np.float32), np.float32([0.1, 0.2, 0.4])])
+    network = Classifier("small", model)
+    assert network.activation == "linear"
+    assert not network.notes
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "sentence"),
+    [
+        (lambda x: x[0] / 255, r"an array of shape \(8, 8, 3\); it must give \(1, 8, 8, 3\)"),
+        (lambda x: None, "gives nothing"),
+        (lambda x: x.mean(-1, keepdims=True), r"\(1, 8, 8, 1\)"),
+        (lambda x: x[:, ::2], r"\(1, 4, 8, 3\)"),
+        (lambda x: x * float("nan"), "not numbers"),
+        (lambda x: x / "255", "fails: "),
+        (lambda x: "photo", "fails: ValueError"),
+        (1 / 255, "is a function of a batch"),
+    ],
+)
+def test_a_preprocessing_whose_result_does_not_fit_is_refused(preprocess, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        Classifier("own", headed(lambda z: z), preprocess=preprocess).predict(noise(8))
+
+
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = keras.layers.Conv2D(4, 3, activation="relu")
+        self.head = keras.layers.Dense(3, activation="softmax")
+
+    def call(self, x):
+        return self.head(keras.ops.mean(self.conv(x / 255), (1, 2)))
+
+
+def test_a_model_with_a_call_of_its_own_is_used_like_any_other():
+    model = Own()
+    model(np.zeros((2, 8, 6, 3), np.float32))
+    network = Classifier("own", seeded(model))
+    assert network.input_size == (8, 6)
+    assert [layer.name for layer in network.layers] == ["conv"]
+    photo = noise(9)
+    own = model(network.to_input(photo)).numpy().ravel()
+    assert shown(network, photo) == pytest.approx(own, abs=1e-6)
+    assert Classifier("own", model, input_size=(12, 10)).layers[0].shape == (10, 8, 4)

@@ -1,0 +1,210 @@
+"""One forward call of any Keras network, recorded: every tensor in it, and the graph that made it.
+
+A watcher around ``keras.Operation.__call__`` notes each call while the network is traced, so functional, sequential,
+nested and subclassed networks look alike, and custom layers show what is inside them. The traced graph is kept, and
+each pass (`compiled`) is built on it: the network itself is traced once and never changed.
+"""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.models.functional import Functional
+
+from .head import Head, read, rows_of
+from .scopes import allow_any_name
+
+_alone = threading.Lock()  # held while Keras' own method is replaced: one trace at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer or an operation, as it was traced.
+
+    Attributes:
+        path: the name; inside other layers a path, ``vgg16/block5_conv3``. The second call of a layer has ``#2``, the
+            second output of a call ``:1``.
+        operation: what was called.
+        inputs: the tensors it was given.
+        output: the tensor it gave.
+    """
+
+    path: str
+    operation: keras.Operation
+    inputs: tuple[tf.Tensor, ...]
+    output: tf.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A network that was traced once.
+
+    Attributes:
+        calls: in the order in which they ended, each output once.
+        batch: the traced input, float32 (n, h, w, c); n is None where the network takes any number.
+        outputs: the traced outputs, the first (n, ..., classes).
+        rows: the first as float32 (n, classes).
+        head: what it is made of.
+    """
+
+    calls: tuple[Call, ...]
+    batch: tf.Tensor
+    outputs: tuple[tf.Tensor, ...]
+    rows: tf.Tensor
+    head: Head
+
+    @property
+    def operations(self) -> list[tf.Operation]:
+        """What the graph is made of: each stands after those that it needs."""
+        return self.batch.graph.get_operations()
+
+
+def record(
+    model: keras.Model,
+    shape: tuple[int | None, ...],
+    dtype: str = "float32",
+    gradient_of: Mapping[str, str] | None = None,
+) -> Recording:
+    """Trace one call of ``model``. What the network raises is raised.
+
+    Args:
+        model: it is not changed.
+        shape: of the batch it is traced on, (n, h, w, c).
+        dtype: of the values it takes.
+        gradient_of: types of operations whose gradient is another one: type -> name of a registered gradient.
+    """
+    calls: list[Call] = []
+    made: list[Any] = []
+
+    def forward(batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        allow_any_name()
+        calls.clear()  # TensorFlow may trace twice
+        with _watching(calls), batch.graph.gradient_override_map(dict(gradient_of or {})):
+            outputs = tuple(keras.tree.flatten(model(tf.cast(batch, dtype), training=False)))  # they may have names
+        made[:] = batch, outputs, rows_of(outputs[0]), read(outputs[0])
+        return outputs
+
+    signature = [tf.TensorSpec(shape, tf.float32)]
+    graph = tf.function(forward, input_signature=signature, autograph=False).get_concrete_function().graph
+    return Recording(tuple(call for call in calls if call.output.graph is graph), *made)  # none in the body of a loop
+
+
+def compiled(
+    recording: Recording, build: Callable[..., Sequence[tf.Tensor]], *more: tf.TensorSpec
+) -> Callable[..., list[tf.Tensor]]:
+    """A pass through a recorded network.
+
+    Args:
+        recording: what `record` gave. It is not for several threads at once.
+        build: makes the results from the tensors of the recording, in its graph, where every gradient is known; it is
+            given a tensor for each of ``more``.
+        more: what the pass takes besides the batch.
+
+    Returns:
+        A function of the batch, float32 (n, h, w, c), and the values of ``more``, which may be called from several
+        threads. It holds a copy of what the results need.
+    """
+    graph = recording.batch.graph
+    with graph.as_default():
+        given = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in more]
+        results = [tensor.name for tensor in build(*given)]
+    definition = tf.compat.v1.graph_util.extract_sub_graph(
+        graph.as_graph_def(), [name.partition(":")[0] for name in results]
+    )
+    needed = {node.name for node in definition.node}
+
+    def run(*inputs: tf.Tensor) -> list[tf.Tensor]:
+        capture = tf.compat.v1.get_default_graph().capture
+        known = {inner.name: capture(outer) for outer, inner in graph.captures if inner.op.name in needed}
+        for inner, outer in zip([recording.batch, *given], inputs, strict=True):
+            if inner.op.name in needed:
+                known[inner.name] = outer
+        return tf.graph_util.import_graph_def(definition, input_map=known, return_elements=results, name="network")
+
+    signature = [tf.TensorSpec(recording.batch.shape, tf.float32), *more]
+    return tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
+
+
+def is_functional(operation: object) -> bool:
+    """Whether it does nothing but call the operations of its graph; a subclass may have a ``call`` of its own."""
+    if isinstance(operation, keras.Sequential):
+        return operation.built
+    return isinstance(operation, Functional) and type(operation).call is Functional.call
+
+
+@contextmanager
+def _watching(calls: list[Call]) -> Iterator[None]:
+    """Note every call of an operation in this thread, below the first, until it ends."""
+    me, stack, uses = threading.get_ident(), [], Counter()
+    known: dict[int, int] = {}  # id of an output -> its place in `calls`, which keep it alive
+
+    def note(operation: keras.Operation, inputs: list[tf.Tensor], outputs: Any, start: int) -> None:  # noqa: ANN401
+        path = "/".join([*(name for _, name in stack[1:]), _name(operation, stack[-1][0])])
+        uses[path] += 1
+        path = path if uses[path] == 1 else f"{path}#{uses[path]}"
+        for i, output in enumerate(keras.tree.flatten(outputs)):
+            if not tf.is_symbolic_tensor(output) or any(output is x for x in inputs):
+                continue
+            place = known.setdefault(id(output), len(calls))
+            call = Call(f"{path}:{i}" if i else path, operation, tuple(inputs), output)
+            if place == len(calls):
+                calls.append(call)
+            elif place >= start:  # the last tensor inside a layer is what the layer gives: it has the layer's name
+                calls[place] = call
+
+    with _alone:
+        original = keras.Operation.__call__
+
+        def watched(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            if threading.get_ident() != me or (stack and _is_closed(stack[-1][0])):
+                return original(operation, *args, **kwargs)
+            start = len(calls)
+            parent = stack[-1][0] if stack else None
+            stack.append((operation, _name(operation, parent)))
+            try:
+                outputs = original(operation, *args, **kwargs)
+            finally:
+                stack.pop()
+            if stack and not is_functional(operation):
+                note(
+                    operation,
+                    [x for x in keras.tree.flatten((args, kwargs)) if tf.is_symbolic_tensor(x)],
+                    outputs,
+                    start,
+                )
+            return outputs
+
+        keras.Operation.__call__ = watched
+        try:
+            yield
+        finally:
+            keras.Operation.__call__ = original
+
+
+def _is_closed(operation: keras.Operation) -> bool:
+    """Whether what is inside is the layer's own business: an attention of Keras, but not a model or a wrapper."""
+    return type(operation).__module__.startswith("keras.src.layers") and not isinstance(operation, keras.layers.Wrapper)
+
+
+def _name(operation: keras.Operation, parent: keras.Operation | None) -> str:
+    """The operation's name; where Keras made it up, and counts it up, that of the attribute which holds it."""
+    if parent is None or is_functional(parent) or not isinstance(operation, keras.Layer):
+        return operation.name
+    automatic = keras.src.utils.naming.to_snake_case(type(operation).__name__)
+    if not re.fullmatch(rf"{automatic}(_\d+)?", operation.name):
+        return operation.name
+    for attribute, value in vars(parent).items():
+        if attribute.startswith("_"):
+            continue
+        for i, one in enumerate(value if isinstance(value, list | tuple) else ()):
+            if one is operation:
+                return f"{attribute}_{i}"
+        if value is operation:
+            return attribute
+    return operation.name

@@ -1,0 +1,50 @@
+"""How a network's logits become probabilities, and whether those are the network's own."""
+
+import numpy as np
+
+from ..capture.head import Head
+
+TOLERANCE = 1e-3  # between a probability that is shown and the network's own
+
+AS_THEY_ARE = (
+    "{} gives its probabilities in a way in which no logits could be found, so its outputs are explained as they are: "
+    "where it is very sure, maps may be faint or empty."
+)
+
+
+def activated(logits: np.ndarray, activation: str) -> np.ndarray:
+    """float32 (classes,) in [0, 1] from float32 (classes,) logits.
+
+    Args:
+        activation: "softmax", "linear" (logits, whose softmax is shown), "sigmoid" of each, or "none": they are
+            probabilities.
+    """
+    logits = logits.astype(np.float64)
+    if activation == "none":
+        return logits.astype(np.float32)
+    if activation == "sigmoid":
+        return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)  # the sigmoid, without overflow
+    power = np.exp(logits - logits.max())
+    return (power / power.sum()).astype(np.float32)
+
+
+def checked_activation(head: Head, output: np.ndarray, logits: np.ndarray) -> str:
+    """The activation to go by, after the network's own output for a photo.
+
+    Args:
+        head: what was found by walking back from the output.
+        output: float32 (classes,), the network's own.
+        logits: float32 (classes,), of the same photo.
+
+    Returns:
+        That of the head where it gives the network's own probabilities; else "none": the output is to be shown and
+        explained as it is. A head without any is "linear", but "none" where the output looks like probabilities.
+    """
+    if not np.isfinite(output).all() or not np.isfinite(logits).all():
+        return head.activation  # whoever asks for a map is told of it
+    if head.activation != "linear":
+        own = np.exp(output) if head.is_log else output
+        return head.activation if np.abs(activated(logits, head.activation) - own).max() <= TOLERANCE else "none"
+    is_share = output.size > 1 and abs(output.sum() - 1) <= TOLERANCE
+    is_inside = output.min() >= 0 and output.max() <= 1
+    return "none" if is_inside and (is_share or head.is_bounded) else "linear"

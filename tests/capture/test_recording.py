@@ -1,0 +1,212 @@
+"""One forward call shows every tensor, in whatever way the network was written."""
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_networks import deep_network, seeded
+
+from gradcam_core.capture.recording import compiled, record
+
+L = keras.layers
+
+
+class Block(L.Layer):
+    """Two layers and an addition of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = L.Conv2D(3, 3, padding="same")
+        self.branches = [L.Conv2D(3, 1), L.Conv2D(3, 1, name="named")]
+        self.act = L.ReLU()
+
+    def build(self, shape):
+        for layer in (self.conv, *self.branches):
+            layer.build(shape)
+
+    def call(self, x):
+        return self.act(tf.add_n([branch(x) for branch in self.branches]) + self.conv(x))
+
+
+class TwoMaps(L.Layer):
+    def call(self, x):
+        return {"coarse": x[:, ::2, ::2], "fine": x + 1}
+
+
+class Own(keras.Model):
+    """A model with a ``call`` of its own, which uses one layer twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = Block(name="block")
+        self.maps = TwoMaps(name="maps")
+        self.head = L.Dense(2, name="head")
+
+    def call(self, x, training=None):
+        x = self.block(self.block(x))
+        x = self.maps(x)["coarse"]
+        return self.head(keras.ops.mean(x, (1, 2)))
+
+
+def own():
+    model = Own()
+    model(np.zeros((1, 8, 6, 3), np.float32))
+    return seeded(model)
+
+
+def paths(recording):
+    return [call.path for call in recording.calls]
+
+
+def test_a_subclassed_network_shows_what_is_inside_its_layers_by_path():
+    block = ["block/branches_0", "block/named", "block/conv", "block"]
+    second = ["block/branches_0#2", "block/named#2", "block/conv#2", "block#2"]
+    assert paths(record(own(), (None, 8, 6, 3))) == [*block, *second, "maps", "maps:1", "head"]
+
+
+def test_a_layer_whose_last_tensor_it_gives_itself_has_that_tensor_under_its_own_name():
+    recording = record(own(), (None, 8, 6, 3))
+    last = recording.calls[paths(recording).index("block")]
+    assert type(last.operation) is Block
+    assert last.output.op.type == "Relu"
+
+
+def test_nested_models_are_paths_and_no_tensors_of_their_own():
+    inner = deep_network().model
+    inputs = keras.Input((16, 16, 3))
+    outer = keras.Model(
+        inputs, L.Softmax(name="soft")(inner(keras.Sequential([L.ReLU(name="cut")], name="front")(inputs)))
+    )
+    found = paths(record(outer, (None, 16, 16, 3)))
+    assert found[0] == "front/cut"
+    assert f"{inner.name}/conv1" in found
+    assert inner.name not in found
+    assert found[-1] == "soft"
+
+
+def test_the_inside_of_an_attention_of_keras_is_its_own_business():
+    inputs = keras.Input((4, 4, 3))
+    tokens = L.Reshape((16, 3), name="tokens")(inputs)
+    outputs = L.Flatten(name="flat")(L.MultiHeadAttention(1, 2, name="attention")(tokens, tokens))
+    assert paths(record(keras.Model(inputs, outputs), (None, 4, 4, 3))) == ["tokens", "attention", "flat"]
+
+
+def test_a_wrapped_layer_is_seen():
+    inputs = keras.Input((4, 4, 3))
+    outputs = L.SpectralNormalization(L.Conv2D(2, 1, name="inner"), name="wrapper")(inputs)
+    assert paths(record(keras.Model(inputs, outputs), (None, 4, 4, 3))) == ["wrapper"]
+
+
+def test_what_runs_in_a_loop_or_in_a_function_of_its_own_is_no_tensor_of_the_network():
+    class Looped(L.Layer):
+        def build(self, shape):
+            self.conv = L.Conv2D(3, 1)
+            self.conv.build(shape)
+
+        @tf.function
+        def call(self, x):
+            return tf.while_loop(lambda i, _: i < 2, lambda i, y: (i + 1, self.conv(y)), [0, x])[1]
+
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, L.Flatten(name="flat")(Looped(name="looped")(inputs)))
+    recording = record(model, (None, 4, 4, 3))
+    assert paths(recording) == ["looped", "flat"]
+    batch = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
+
+    passed = compiled(
+        recording,
+        lambda: [recording.outputs[0], *tf.gradients(tf.reduce_sum(recording.outputs[0]), recording.batch)],
+    )
+    with tf.GradientTape() as tape:
+        x = tf.constant(batch)
+        tape.watch(x)
+        total = tf.reduce_sum(model(x))
+    output, gradient = passed(tf.constant(batch))
+    np.testing.assert_allclose(output, model(batch), atol=1e-6)
+    np.testing.assert_allclose(gradient, tape.gradient(total, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_pass_gives_the_tensors_of_another_batch(count):
+    model = own()
+    recording = record(model, (None, 8, 6, 3))
+    batch = np.random.default_rng(1).random((count, 8, 6, 3), np.float32)
+    output, first = compiled(recording, lambda: [recording.outputs[0], recording.calls[0].output])(tf.constant(batch))
+    np.testing.assert_allclose(output, model(batch), atol=1e-6)
+    np.testing.assert_allclose(first, model.block.branches[0](batch), atol=1e-6)
+
+
+def test_a_pass_takes_more_than_the_batch():
+    recording = record(own(), (None, 8, 6, 3))
+    scaled = compiled(
+        recording, lambda share, _unused: [recording.batch * share], tf.TensorSpec((), tf.float32), tf.TensorSpec((2,))
+    )
+    np.testing.assert_array_equal(
+        scaled(tf.ones((2, 8, 6, 3)), tf.constant(3.0), tf.zeros(2))[0], np.full((2, 8, 6, 3), 3)
+    )
+
+
+def test_a_gradient_that_somebody_defined_is_the_one_that_is_taken():
+    """Its function keeps tensors of the graph in which it was written: a copy of the graph would not do."""
+
+    class Doubled(L.Layer):
+        def call(self, x):
+            scale = tf.reduce_max(x)
+
+            @tf.custom_gradient
+            def double(x):
+                return x * 2, lambda gradient: gradient * 7 * scale
+
+            return double(x)
+
+    inputs = keras.Input((2, 2, 1))
+    recording = record(keras.Model(inputs, L.Activation("silu")(Doubled()(inputs))), (None, 2, 2, 1))
+    total = compiled(recording, lambda: tf.gradients(recording.outputs[0], recording.batch))
+    batch = np.float32([[1, -2], [3, 0.5]]).reshape(1, 2, 2, 1)
+    share = 1 / (1 + np.exp(-2 * batch))
+    np.testing.assert_allclose(total(tf.constant(batch))[0], 21 * share * (1 + 2 * batch * (1 - share)), rtol=1e-5)
+
+
+def test_weights_that_change_later_are_those_of_every_pass():
+    model = own()
+    recording = record(model, (None, 8, 6, 3))
+    passed = compiled(recording, lambda: recording.outputs)
+    batch = tf.ones((1, 8, 6, 3))
+    passed(batch)
+    seeded(model, 5)
+    np.testing.assert_allclose(passed(batch)[0], model(batch), atol=1e-6)
+
+
+def test_keras_is_as_before_after_a_trace_even_after_one_that_fails():
+    class Failing(L.Layer):
+        def call(self, x):
+            if not isinstance(x, keras.KerasTensor):
+                raise RuntimeError("not today")
+            return x
+
+    before = keras.Operation.__call__
+    record(own(), (None, 8, 6, 3))
+    assert keras.Operation.__call__ is before
+    inputs = keras.Input((4, 4, 3))
+    with pytest.raises(RuntimeError, match="not today"):
+        record(keras.Model(inputs, Failing()(inputs)), (None, 4, 4, 3))
+    assert keras.Operation.__call__ is before
+
+
+def test_what_other_threads_call_meanwhile_is_not_recorded():
+    elsewhere = deep_network().model
+
+    class Meeting(L.Layer):
+        """While it is traced, another thread calls another network."""
+
+        def call(self, x):
+            other = threading.Thread(target=lambda: elsewhere(np.zeros((1, 16, 16, 3), np.float32)))
+            other.start()
+            other.join()
+            return x + 1
+
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, Meeting(name="meeting")(inputs))
+    assert paths(record(model, (None, 4, 4, 3))) == ["meeting"]
