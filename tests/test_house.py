@@ -99,7 +99,7 @@ def test_no_module_is_reached_from_itself():
     [
         ("gradcam_core/photos/limits.py", "from ..maps import explain"),
         ("gradcam_core/networks/zoo.py", "if TYPE_CHECKING:\n    from ..maps.explanation import HeatMap"),
-        ("gradcam_core/pictures/render.py", "def late():\n    import gradcam_core.capture.graph"),
+        ("gradcam_core/pictures/render.py", "def late():\n    import gradcam_core.capture.recording"),
         ("gradcam_core/maps/explain.py", "from ui.cache import keep"),
         ("gradcam_core/trust/sanity.py", "from .. import read_image"),
     ],

@@ -130,9 +130,10 @@ def _mixture(tensor: tf.Tensor) -> list[_Term]:
     if kind == "Mean":
         return _averaged(_mixture(inputs[0]), tensor)
     if kind in ("ConcatV2", "Pack"):
-        parts = [_single(_mixture(x)) for x in (inputs[:-1] if kind == "ConcatV2" else inputs)]
+        members = [_single(_mixture(x)) for x in (inputs[:-1] if kind == "ConcatV2" else inputs)]
+        known = [member for member in members if member]
         axis = int(_number(inputs[-1]) or 0) if kind == "ConcatV2" else operation.get_attr("axis")
-        return _joined(parts, axis % tensor.shape.rank, is_new=kind == "Pack") if all(parts) else []
+        return _joined(known, axis % tensor.shape.rank, is_new=kind == "Pack") if len(known) == len(members) else []
     if kind == "Exp":
         inside, is_log = _logarithm(inputs[0])
         return _mixture(inside) if is_log else []
@@ -146,7 +147,7 @@ def _mixture(tensor: tf.Tensor) -> list[_Term]:
         )
         return [_Term(cut, None)]
     if kind == "GatherV2" and (term := _single(_mixture(inputs[0]))):
-        return [_Term(tf.gather(_each(term).logits, inputs[1], axis=int(_number(inputs[2]))), None)]
+        return [_Term(tf.gather(_each(term).logits, inputs[1], axis=int(_number(inputs[2]) or 0)), None)]
     return _by_formula(tensor)
 
 
@@ -212,7 +213,7 @@ def _averaged(terms: list[_Term], mean: tf.Tensor) -> list[_Term]:
         count = np.prod([term.logits.shape[axis] or np.nan for axis in axes])
         if term.axis in axes or np.isnan(count):
             return []
-        logits = _mean_logits(term.logits, np.float32(1 / count), axes, term.axis)
+        logits = _mean_logits(term.logits, np.array(1 / count, np.float32), axes, term.axis)
         if mean.op.get_attr("keep_dims"):
             found.append(replace(term, logits=tf.reshape(logits, tf.shape(mean))))
         else:
@@ -238,7 +239,7 @@ def _single(terms: list[_Term]) -> _Term | None:
     if len({term.axis for term in terms}) > 1:
         terms = [_each(term) for term in terms]
     logits = tf.stack([tf.cast(term.logits, tf.float32) for term in terms])
-    weights = np.float32([term.weight for term in terms]).reshape(-1, *[1] * (logits.shape.rank - 1))
+    weights = np.array([term.weight for term in terms], np.float32).reshape(-1, *[1] * (logits.shape.rank - 1))
     axis = terms[0].axis
     return _Term(_mean_logits(logits, weights, [0], None if axis is None else axis + 1), axis)
 

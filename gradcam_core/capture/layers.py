@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from .head import HANDS_ON
+from .moves import follow
+from .place import Place, place_of
 from .recording import Recording
 
 KINDS = ("conv", "activation", "merge", "pool", "block")
@@ -34,6 +36,8 @@ class Layer:
         stage: 1 for the highest resolution, growing with each halving; a pool counts to the stage it ends.
         cell: (height, width) of one map cell in pixels of the network's input.
         preset: whether this layer stands for its stage.
+        place: where its cells lie in the network's input; None where that cannot be known: its maps are then stretched
+            over the whole photo.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Layer:
     stage: int
     cell: tuple[float, float]
     preset: bool = False
+    place: Place | None = None
 
 
 class _Tensor(NamedTuple):
@@ -53,6 +58,7 @@ class _Tensor(NamedTuple):
     inputs: list[int]  # indices of the tensors it is made of; -1 is the network's input
     is_linear: bool  # neither an activation nor a merge: one may still follow
     stride: float  # input pixels a cell, by strides alone
+    place: Place | None
 
 
 def find(recording: Recording) -> tuple[Layer, ...]:
@@ -75,8 +81,9 @@ def find(recording: Recording) -> tuple[Layer, ...]:
             shape=(t.shape[1], t.shape[2], t.shape[3]),
             parameters=t.parameters,
             stage=stage(t),
-            cell=(height / t.shape[1], width / t.shape[2]),
+            cell=t.place.cell if t.place else (height / t.shape[1], width / t.shape[2]),
             preset=t.name in presets,
+            place=t.place,
         )
         for t in offered
     )
@@ -84,18 +91,26 @@ def find(recording: Recording) -> tuple[Layer, ...]:
 
 def _tensors(recording: Recording) -> list[_Tensor]:
     """The output of every call that depends on the network's input, with its shape and its sources."""
-    calls, sources_of = recording.calls, _sources(recording)
-    shapes = {-1: recording.batch.shape} | {i: call.output.shape for i, call in enumerate(calls)}
+    calls, sources_of, axes_of = recording.calls, _sources(recording), follow(recording.batch)
+    size = tuple(recording.batch.shape[1:3])
+
+    def seen(tensor: tf.Tensor) -> tuple[tuple, Place | None]:
+        """The shape, (n, height, width, channels) where the place is known; and the place."""
+        shape, place = tuple(tensor.shape), place_of(axes_of[tensor.name], size)
+        return (shape[:1] + tuple(shape[axis] for axis in place.axes) if place else shape), place
+
+    shapes = {-1: tuple(recording.batch.shape)} | {i: seen(call.output)[0] for i, call in enumerate(calls)}
     tensors: list[_Tensor] = []
-    for i, call in enumerate(calls):
+    for call in calls:
         inputs = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
-        inputs = [tuple(x.shape) for x in sorted(inputs, key=lambda x: -_cells(x.shape))]
-        shape, kind = tuple(shapes[i]), _kind(call.operation, tuple(shapes[i]), inputs)
+        inputs = sorted((seen(x)[0] for x in inputs), key=lambda shape: -_cells(shape))
+        shape, place = seen(call.output)
+        kind = _kind(call.operation, shape, inputs)
         # The source with the most cells sets the stride: a 1x1 gate (squeeze and excite) says nothing of it.
         sources = sorted(sources_of[call.output.name], key=lambda j: (-_cells(shapes[j]), j))
         stride = 1.0
         if sources:
-            source = tuple(shapes[sources[0]])
+            source = shapes[sources[0]]
             before = inputs[0] if inputs else source
             stride = tensors[sources[0]].stride if sources[0] >= 0 else 1.0
             stride *= _ratio(source, before) * _step(call.operation, kind, before, shape)
@@ -108,6 +123,7 @@ def _tensors(recording: Recording) -> list[_Tensor]:
                 inputs=sources,
                 is_linear=kind == "conv" and _activation(call.operation) in (None, "linear"),
                 stride=stride,
+                place=place,
             )
         )
     return tensors

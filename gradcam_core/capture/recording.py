@@ -113,11 +113,15 @@ def compiled(
     graph = recording.batch.graph
     with graph.as_default():
         given = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in more]
-        results = [tensor.name for tensor in build(*given)]
-    definition = tf.compat.v1.graph_util.extract_sub_graph(
-        graph.as_graph_def(), [name.partition(":")[0] for name in results]
-    )
-    needed = {node.name for node in definition.node}
+        results = list(build(*given))
+    needed = _needed(results)
+    whole, definition = graph.as_graph_def(), tf.compat.v1.GraphDef()
+    definition.versions.CopyFrom(whole.versions)
+    definition.library.CopyFrom(whole.library)
+    definition.node.extend(node for node in whole.node if node.name in needed)
+    for node in definition.node:
+        node.attr.pop("_class", None)  # whose device a gradient shares: one that may not be needed
+    names = [tensor.name for tensor in results]
 
     def run(*inputs: tf.Tensor) -> list[tf.Tensor]:
         capture = tf.compat.v1.get_default_graph().capture
@@ -125,10 +129,21 @@ def compiled(
         for inner, outer in zip([recording.batch, *given], inputs, strict=True):
             if inner.op.name in needed:
                 known[inner.name] = outer
-        return tf.graph_util.import_graph_def(definition, input_map=known, return_elements=results, name="network")
+        return tf.graph_util.import_graph_def(definition, input_map=known, return_elements=names, name="network")
 
     signature = [tf.TensorSpec(recording.batch.shape, tf.float32), *more]
     return tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
+
+
+def _needed(tensors: Sequence[tf.Tensor]) -> set[str]:
+    """The names of the operations that some tensors are made by."""
+    found, waiting = set(), [tensor.op for tensor in tensors]
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in found:
+            found.add(operation.name)
+            waiting += [*(x.op for x in operation.inputs), *operation.control_inputs]
+    return found
 
 
 def is_functional(operation: object) -> bool:
@@ -141,7 +156,9 @@ def is_functional(operation: object) -> bool:
 @contextmanager
 def _watching(calls: list[Call]) -> Iterator[None]:
     """Note every call of an operation in this thread, below the first, until it ends."""
-    me, stack, uses = threading.get_ident(), [], Counter()
+    me = threading.get_ident()
+    stack: list[tuple[keras.Operation, str]] = []
+    uses: Counter[str] = Counter()
     known: dict[int, int] = {}  # id of an output -> its place in `calls`, which keep it alive
 
     def note(operation: keras.Operation, inputs: list[tf.Tensor], outputs: Any, start: int) -> None:  # noqa: ANN401

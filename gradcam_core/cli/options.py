@@ -103,12 +103,15 @@ def load_network(options: argparse.Namespace, weights: Literal["imagenet"] | Non
             bar.update(done - bar.n)
 
     try:
-        return load(
+        network = load(
             options.network, labels=options.labels, preprocess=options.preprocess, weights=weights, progress=progress
         )
     finally:
         if bar is not None:
             bar.close()
+    for note in network.notes:
+        complain(note)
+    return network
 
 
 def explained(options: argparse.Namespace, network: "Classifier", photo: str) -> "Explanation":

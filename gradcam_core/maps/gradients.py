@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from ..capture.place import Place
 from ..capture.recording import compiled
 from ..errors import SettingError
 from ..networks.classifier import Classifier, check_finite
@@ -121,6 +122,7 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
     recording = network.recording
     tensors = {call.path: call.output for call in recording.calls}
     activations = [tensors[name] for name in names]
+    places = [layer.place for name in names for layer in network.layers if layer.name == name]
 
     def reduced(weights: tf.Tensor) -> list[tf.Tensor]:
         logits = network.logits(recording)
@@ -128,13 +130,8 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
         weights = tf.where(tf.reduce_any(weights != 0, axis=-1, keepdims=True), weights, top)
         total = tf.reduce_sum(scores_of(network, logits, score) * weights)  # rows of a batch know nothing of each other
         gradients = tf.gradients(total, activations, unconnected_gradients="zero")
-        return [
-            logits,
-            *(
-                method(tf.cast(a, tf.float32), tf.cast(g, tf.float32))
-                for a, g in zip(activations, gradients, strict=True)
-            ),
-        ]
+        pairs = zip(activations, gradients, places, strict=True)
+        return [logits, *(method(_upright(a, place), _upright(g, place)) for a, g, place in pairs)]
 
     count = recording.batch.shape[0]  # None: any
     reduced_pass = compiled(recording, reduced, tf.TensorSpec((count, len(network.labels)), tf.float32))
@@ -151,7 +148,7 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
             rows = weights[start : start + at_once]
             with _alone:
                 logits, *found = reduced_pass(tf.constant(np.repeat(batch, len(rows), axis=0)), tf.constant(rows))
-            parts.append([values.numpy() for values in found])
+            parts.append([_laid(values.numpy(), place) for values, place in zip(found, places, strict=True)])
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
         is_one = not isinstance(target, np.ndarray) or target.ndim < 2
         maps = {name: values[0] if is_one else values for name, values in zip(names, joined, strict=True)}
@@ -160,3 +157,13 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
         return logits, maps
 
     return run
+
+
+def _upright(tensor: tf.Tensor, place: Place | None) -> tf.Tensor:
+    """float32 (n, h, w, c), h along the photo's height."""
+    tensor = tf.cast(tensor, tf.float32)
+    return tf.transpose(tensor, (0, *place.axes)) if place and place.axes != (1, 2, 3) else tensor
+
+
+def _laid(maps: np.ndarray, place: Place | None) -> np.ndarray:
+    return place.over_input(maps) if place else maps

@@ -24,8 +24,8 @@ def summary_table(network: "Classifier") -> str:
     for layer in network.layers:
         cell = " x ".join(f"{side:.4g}" for side in layer.cell)
         shape = " x ".join(map(str, layer.shape))
-        mark = "one per stage" if layer.preset else ""
-        rows.append((layer.name, layer.kind, shape, f"{layer.parameters:,}", str(layer.stage), cell, mark))
+        marks = ["one per stage"] * layer.preset + ["place in the photo unknown"] * (layer.place is None)
+        rows.append((layer.name, layer.kind, shape, f"{layer.parameters:,}", str(layer.stage), cell, ", ".join(marks)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
@@ -65,7 +65,7 @@ def select(network: "Classifier", layers: str | Sequence[str] = "stages", method
         if layers == "all":
             return everything
         if layers in PRESETS:
-            stages = tuple(layer for layer in everything if layer.preset)
+            stages = tuple(layer for layer in everything if layer.preset) or everything[-1:]  # there may be pools only
             return stages if layers == "stages" else stages[-1:]
         layers = [layers]
     if not isinstance(layers, Sequence) or not all(isinstance(name, str) for name in layers):

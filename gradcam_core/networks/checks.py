@@ -28,11 +28,19 @@ def taken_by(name: str, model: object) -> Taken:
     if getattr(model, "inputs", None):
         found = [Taken(tuple(x.shape), x.dtype) for x in model.inputs]
     else:
-        found = [Taken((None,) * (len(shape) - 1) + shape[-1:], "float32", shape[1:3]) for shape in _built_for(model)]
+        found = [_taken(shape) for shape in _built_for(model)]
     if len(found) != 1 or len(found[0].shape) != 4 or found[0].shape[-1] != 3:
         shapes = ", ".join(str(taken.shape) for taken in found) or "inputs of unknown shape"
         raise NetworkError(f"{name} takes {shapes}; an RGB image of shape (batch, height, width, 3) is needed.")
     return found[0]
+
+
+def _taken(built_for: tuple[int | None, ...]) -> Taken:
+    free: tuple[int | None, ...] = (None,) * (len(built_for) - 1)
+    if len(built_for) != 4:
+        return Taken((*free, built_for[-1]), "float32")
+    _, height, width, channels = built_for
+    return Taken((*free, channels), "float32", (height or 224, width or 224))
 
 
 def _built_for(model: keras.Model) -> list[tuple[int | None, ...]]:
@@ -51,7 +59,8 @@ def chosen_size(name: str, taken: Taken, asked: tuple[int, int] | None) -> tuple
         raise SettingError(f"The input size is (height, width) in whole pixels from 1 up, not {asked!r}.")
     if any(side not in (None, given) for side, given in zip(own, size, strict=True)):
         raise SettingError(f"{name} takes photos of {own}, (height, width), and no others. Leave the input size out.")
-    return tuple(size)
+    height, width = size
+    return height, width
 
 
 def recorded(name: str, model: keras.Model, taken: Taken, size: tuple[int, int]) -> Recording:

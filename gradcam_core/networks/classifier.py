@@ -18,7 +18,7 @@ from ..capture.recording import Recording, compiled, record
 from ..errors import NetworkError, TargetError
 from ..settings import check_count
 from .checks import chosen_size, prepared, recorded, taken_by
-from .reading import AS_THEY_ARE, activated, checked_activation
+from .reading import AS_THEY_ARE, LOST, activated, checked_activation
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 LabelSource = Sequence[str | tuple[str, str]]
@@ -82,6 +82,7 @@ class Classifier:
         self.parameters: int = model.count_params()
         self._preprocess = preprocess
         self._passes: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
+        self._built = 0
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -115,7 +116,9 @@ class Classifier:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a visitor should know of how this network is read: a sentence each."""
-        return (AS_THEY_ARE.format(self.name),) if self.activation == "none" else ()
+        lost = [layer.name for layer in self.layers if layer.preset and layer.place is None]
+        notes = [AS_THEY_ARE.format(self.name)] if self.activation == "none" else []
+        return (*notes, *([LOST.format(self.name, ", ".join(lost))] if lost else []))
 
     def resized(self, photo: np.ndarray) -> np.ndarray:
         """The whole photo at the input size: uint8 (h, w, 3) from uint8 (H, W, 3).
@@ -200,7 +203,7 @@ class Classifier:
         """
         return self._paired(recording.rows if self.activation == "none" else recording.head.logits)
 
-    def recorded(self, gradient_of: Mapping[str, str]) -> Recording:
+    def recorded(self, gradient_of: Mapping[str, str] | None = None) -> Recording:
         """A recording with other gradients, as `capture.recording.record` makes it."""
         return record(self.model, tuple(self.recording.batch.shape), self._dtype, gradient_of)
 
@@ -214,6 +217,9 @@ class Classifier:
         """A pass through the network by its key, compiled at first use; the least recently used are forgotten."""
         with self._lock:
             if key not in self._passes:
+                self._built += 1
+                if self._built > KEPT_PASSES:  # each leaves its gradients in the recording's graph
+                    self.recording, self._built = self.recorded(), 1
                 self._passes[key] = compile_pass()
             self._passes.move_to_end(key)
             if len(self._passes) > KEPT_PASSES:

@@ -10,6 +10,10 @@ AS_THEY_ARE = (
     "{} gives its probabilities in a way in which no logits could be found, so its outputs are explained as they are: "
     "where it is very sure, maps may be faint or empty."
 )
+LOST = (
+    "{} moves what it sees in a way that cannot be followed, so where the cells of {} lie in the photo is not known: "
+    "their maps are stretched over the whole photo."
+)
 
 
 def activated(logits: np.ndarray, activation: str) -> np.ndarray:

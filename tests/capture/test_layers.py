@@ -248,3 +248,75 @@ def test_the_summary_table_shows_every_layer_in_one_line():
     assert lines[0].split()[:2] == ["layer", "kind"]
     assert lines[2].split() == ["conv", "conv", f"{SIDE}", "x", f"{SIDE}", "x", "4", "112", "1", "1", "x", "1"]
     assert lines[3].endswith("one per stage")
+
+
+class OwnConvolution(keras.layers.Layer):
+    """A convolution with weights of its own, and no layer inside."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(3, 3, shape[-1], self.filters), name="kernel")
+
+    def call(self, x):
+        return keras.ops.relu(keras.ops.conv(x, self.kernel, padding="same"))
+
+
+def test_custom_layers_with_weights_of_their_own_are_offered():
+    inputs = keras.Input((8, 12, 3))
+    x = keras.layers.MaxPooling2D(name="pool")(OwnConvolution(4, name="first")(inputs))
+    x = keras.layers.GlobalAveragePooling2D()(OwnConvolution(5, name="second")(x))
+    network = Classifier("own", seeded(keras.Model(inputs, keras.layers.Dense(3)(x))))
+    assert [(layer.name, layer.kind, layer.stage, layer.preset) for layer in network.layers] == [
+        ("first", "block", 1, True),
+        ("pool", "pool", 1, False),
+        ("second", "block", 2, True),
+    ]
+    assert list(explain(network, noise(), 0).maps) == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "halves",
+    [
+        lambda x: (x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]),
+        lambda x: keras.ops.split(x, 2, axis=-1),
+    ],
+)
+def test_halves_of_the_channels_flow_on_to_their_merge(halves):
+    inputs = keras.Input((16, 24, 3))
+    x = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu", name="stem")(inputs)
+    kept, changed = halves(x)
+    changed = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="half")(changed)
+    x = keras.layers.Concatenate(name="merged")([kept, changed])
+    x = keras.layers.Conv2D(6, 3, 2, padding="same", activation="relu", name="down")(x)
+    network = Classifier("split", keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))))
+    assert [(layer.name, layer.kind) for layer in select(network)] == [("merged", "merge"), ("down", "conv")]
+    assert [layer.stage for layer in network.layers] == [1, 1, 1, 2]
+
+
+def test_a_network_of_pools_alone_still_has_a_map():
+    inputs = keras.Input((8, 12, 3))
+    x = keras.layers.Flatten()(keras.layers.MaxPooling2D(name="pool")(inputs))
+    network = Classifier("pools", seeded(keras.Model(inputs, keras.layers.Dense(3)(x))))
+    assert list(explain(network, noise(), 0).maps) == ["pool"]
+
+
+def test_every_map_of_a_layer_with_several_is_offered():
+    class Two(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.convs = [keras.layers.Conv2D(3, 3, 2, padding="same"), keras.layers.Conv2D(4, 1)]
+
+        def call(self, x):
+            return [keras.ops.relu(conv(x)) for conv in self.convs]
+
+    inputs = keras.Input((8, 12, 3))
+    x = [keras.layers.GlobalAveragePooling2D()(y) for y in Two(name="two")(inputs)]
+    network = Classifier("two", seeded(keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Concatenate()(x)))))
+    shapes = {layer.name: layer.shape for layer in network.layers}
+    assert shapes["two"] == (4, 6, 3)
+    assert shapes["two:1"] == (8, 12, 4)
+    assert [name for name in shapes if "/" in name] == ["two/convs_0", "two/convs_1"]
+    assert explain(network, noise(), 0, ["two", "two:1"]).maps["two:1"].raw.any()

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_networks import SIDE, cam_network, deep_network, noise
+from tiny_networks import SIDE, cam_network, deep_network, noise, seeded
 
 import gradcam_core as gc
 from gradcam_core.maps import gradients
@@ -172,3 +172,55 @@ def test_cam_knows_what_is_averaged_and_what_is_a_head(between, head, layer):
 )
 def test_cam_knows_the_heads_of_known_networks(name, layer):
     assert gc.load(name, weights=None).cam_layer == layer
+
+
+def test_guided_backpropagation_reaches_what_is_inside_a_block():
+    """The same network with its ReLUs in the open, and inside layers of one's own: as a layer, and as functions."""
+
+    class Block(keras.layers.Layer):
+        def __init__(self, conv, act):
+            super().__init__()
+            self.conv, self.act = conv, act
+
+        def call(self, x):
+            return self.act(self.conv(x))
+
+    convs = [keras.layers.Conv2D(4, 3, padding="same", name=f"conv{i}") for i in range(2)]
+    hidden, head = keras.layers.Dense(5, activation="relu"), keras.layers.Dense(3)
+
+    def network(act, is_block):
+        x = inputs = keras.Input((12, 16, 3))
+        x = keras.layers.Rescaling(1 / 255)(x)
+        for conv in convs:
+            x = Block(conv, act())(x) if is_block else act()(conv(x))
+        return keras.Model(inputs, head(hidden(keras.layers.GlobalAveragePooling2D()(x))))
+
+    flat = seeded(network(keras.layers.ReLU, False))
+    expected = list(gc.explain(Classifier("flat", flat), noise(), 0, "last", method="guided").maps.values())[-1].raw
+    assert expected.any()
+    for act in (keras.layers.ReLU, lambda: keras.ops.relu, lambda: tf.nn.relu):
+        blocks = Classifier("blocks", network(act, True))
+        found = list(gc.explain(blocks, noise(), 0, "last", method="guided").maps.values())[-1].raw
+        np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+
+
+@pytest.mark.parametrize(
+    "attend",
+    [
+        lambda t: keras.layers.Attention()([t, t]),
+        lambda t: keras.layers.MultiHeadAttention(2, 3)(t, t),
+        lambda t: keras.layers.AdditiveAttention()([t, t]),
+        lambda t: keras.ops.matmul(t, keras.ops.transpose(t, (0, 2, 1))),
+    ],
+)
+def test_several_classes_of_a_network_with_attention_have_the_maps_of_each_alone(attend):
+    inputs = keras.Input((8, 10, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="conv")(
+        keras.layers.Rescaling(1 / 255)(inputs)
+    )
+    x = keras.layers.Flatten()(attend(keras.layers.Reshape((-1, 6))(x)))
+    network = Classifier("attention", seeded(keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x))))
+    together = gc.explain_classes(network, noise(), [0, 3, 2])
+    for index, found in zip((0, 3, 2), together, strict=True):
+        alone = gc.explain(network, noise(), index).maps["conv"].raw
+        np.testing.assert_allclose(found.maps["conv"].raw, alone, atol=1e-4 * np.abs(alone).max())
