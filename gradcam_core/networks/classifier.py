@@ -51,7 +51,7 @@ class Classifier:
 
     Args:
         name: what to call it.
-        model: a functional or sequential Keras model, one RGB image in, one vector of class scores out: logits,
+        model: a Keras model that has been built, of any kind, one RGB image in, one vector of class scores out: logits,
             or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
         labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
