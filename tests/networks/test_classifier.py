@@ -223,6 +223,14 @@ def test_a_head_that_only_looks_like_a_softmax_is_not_taken_for_one():
     assert shown(Classifier("half", model)) == pytest.approx(model(noise(8)[None]).numpy().ravel(), abs=1e-6)
 
 
+def test_a_head_that_is_cut_off_is_held_against_the_networks_own_output():
+    """Its graph is that of a softmax, as with a clip to 1e-7; its numbers are not."""
+    model = headed(lambda z: keras.ops.clip(keras.ops.softmax(z), 0.3, 0.4))
+    network = Classifier("cut", model)
+    assert shown(network) == pytest.approx(model(noise(8)[None]).numpy().ravel(), abs=1e-6)
+    assert network.activation == "none"
+
+
 def test_logits_from_zero_to_one_are_still_logits():
     model = headed(lambda z: z)
     model.layers[-1].set_weights([np.zeros((4, 3), np.float32), np.float32([0.1, 0.2, 0.4])])
