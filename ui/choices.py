@@ -64,7 +64,7 @@ def _network_label(entry: zoo.Entry) -> str:
 
 
 def network_note(network: "gc.Classifier") -> str:
-    """One line under the network: what it knows, and where to find more."""
+    """What stands under the network: what it knows, where to find more, and what it does not show plainly."""
     if network.name == zoo.DEFAULT:
         vgg = gc.NETWORKS["VGG16"]
         return (
@@ -72,7 +72,8 @@ def network_note(network: "gc.Classifier") -> str:
             f"({vgg.megabytes} MB, fetched once) is no better judge, but it is the network of the well-known articles: "
             "choose it to get their pictures."
         )
-    return f"{len(network.labels)} classes, {network.parameters / 1e6:.1f} million parameters."
+    about = f"{len(network.labels)} classes, {network.parameters / 1e6:.1f} million parameters."
+    return " ".join([about, *network.notes])
 
 
 def class_choices(network: "gc.Classifier", predictions: Sequence["gc.Prediction"] = ()) -> list[tuple[str, int]]:

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import cv2
 import gradio as gr
+import keras
 import numpy as np
 import pytest
 from gradio.context import LocalContext
 from tiny_networks import deep_network
 
 import gradcam_core as gc
-from ui.choices import Networks
+from ui.choices import Networks, network_note
 from ui.showing import Shown
 from ui.visit import Steps
 
@@ -18,6 +19,14 @@ OTHER = next(iter(gc.NETWORKS))
 
 # The choices lie in the browser; here the page's lists have none.
 pytestmark = pytest.mark.filterwarnings("ignore:The value passed into gr.Dropdown")
+
+
+def test_the_page_says_where_a_networks_probabilities_lack_logits():
+    inputs = keras.Input((8, 12, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    outputs = 0.5 * (1 + keras.ops.tanh(keras.layers.Dense(3)(x)))
+    note = network_note(gc.Classifier("own", keras.Model(inputs, outputs)))
+    assert note.startswith("3 classes, 0.0 million parameters. own gives its probabilities in a way")
 
 
 @pytest.fixture(scope="module")
