@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="decodes
 
 def decoding():
     """The processes that decode for this one: the one that stays warm, and its forks."""
-    started = psutil.Process().children(recursive=True)
-    return [process for process in started if "gradcam_core.photos.worker" in " ".join(process.cmdline())]
+    found = []
+    for child in psutil.Process().children():  # a page that another test has started has workers of its own
+        with suppress(psutil.Error):  # it has just ended
+            if "gradcam_core.photos.worker" in " ".join(child.cmdline()):
+                found += [child, *child.children(recursive=True)]
+    return found
 
 
 def idle_worker():
@@ -137,7 +142,9 @@ def test_what_a_photo_may_take_grows_with_its_pixels():
 
 def test_a_large_photo_leaves_no_memory_behind():
     read_image(encode(Image.new("1", (8000, 5000)), "PNG"))
-    assert all(process.memory_info().rss < 150e6 for process in decoding())
+    for process in decoding():
+        with suppress(psutil.NoSuchProcess):  # a worker that has grown is replaced
+            assert process.memory_info().rss < 150e6
 
 
 # --- ends ---
