@@ -3,20 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+from noisy import noisy_heat, noisy_photo
 from PIL import Image
 
 from gradcam_core.pictures.render import (
     contact_sheet,
     overlay,
 )
-
-
-def noisy_photo(height=61, width=83, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def noisy_heat(height=7, width=7, seed=1):
-    return np.random.default_rng(seed).random((height, width), np.float32)
 
 
 def tile_boxes(sheet, longest=320):

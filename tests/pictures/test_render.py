@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from noisy import noisy_heat, noisy_photo
 
 from gradcam_core.errors import GradcamError, PhotoError, SettingError
 from gradcam_core.pictures.render import (
@@ -17,14 +18,6 @@ from gradcam_core.pictures.render import (
     overlay,
     resize_heat,
 )
-
-
-def noisy_photo(height=61, width=83, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def noisy_heat(height=7, width=7, seed=1):
-    return np.random.default_rng(seed).random((height, width), np.float32)
 
 
 def bilinear(heat, width, height):
