@@ -5,15 +5,18 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint fuzz mutate bench docs clean
+.PHONY: run test long lint fuzz mutate bench docs clean
 
 run: .venv/run.stamp
 	@exec $(BIN)/python app.py $(ARGS)
 
 test: lint .venv/docs.stamp
 	@$(BIN)/python tests/chromium.py install
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(BIN)/python tests/chromium.py say
+
+long: .venv/test.stamp
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: .venv/test.stamp
 	@$(BIN)/ruff check .

@@ -10,6 +10,11 @@ from serving import Server, serve
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the page: its files take longest, and at the end one process would still be at one of them."""
+    items.sort(key=lambda item: "ui" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real photos and weights that lie beside the checkout; the project does not depend on them."""

@@ -1,6 +1,7 @@
 """The real page, in a process of its own."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,11 @@ class Server:
     pid: int
 
 
+def _interruptible() -> None:
+    """Let Ctrl-C end the page also where the tests run in the background of a shell, which makes them deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Server]:
     """``python app.py`` in a process of its own, with no weights of others and no way to fetch them."""
@@ -50,7 +56,9 @@ def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Serv
     }
     command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
     with log.open("w") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=own | environment, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=own | environment, stdout=out, stderr=out, preexec_fn=_interruptible
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + START_SECONDS

@@ -49,7 +49,15 @@ STAGES = {
 
 
 @pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
-@pytest.mark.parametrize("name", [name for name in NETWORKS if hasattr(keras.applications, name)])
+@pytest.mark.parametrize(
+    "name",
+    # The others are one of these, deeper and wider: they have no names here, and take as long as all of these.
+    [
+        pytest.param(name, marks=() if name in STAGES else pytest.mark.long)
+        for name in NETWORKS
+        if hasattr(keras.applications, name)
+    ],
+)
 def test_every_application_gets_one_layer_for_each_stage(name):
     side = NETWORKS[name].input_side
     model = application(name).model

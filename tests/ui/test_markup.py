@@ -124,6 +124,7 @@ def test_names_in_the_grid_stay_text(onlooker):
     assert f"speaks for “{MARKUP}” rather than “{MARKUP}”" in page.locator(".gx-why").last.inner_text()
     assert page.locator(".gx > .gx-status").inner_text().endswith(f"{MARKUP} takes the photo for {first}, 50 %.")
     page.locator(".gx-code summary").click()
+    page.locator(".gx-code pre").last.wait_for()
     assert page.locator(".gx-code pre").count() == 3
     page.locator(".gx-code summary").click()
     dialog = onlooker.enlarge(2)

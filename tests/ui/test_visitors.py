@@ -26,6 +26,7 @@ def test_of_a_hundred_at_once_everyone_is_answered_and_the_next_notices_nothing(
     assert crowd(server.url, visitors=1, seconds=0).happened["answered"] == 1
 
 
+@pytest.mark.long
 def test_a_full_queue_says_so_and_serves_the_next(server):
     happened = crowd(server.url, visitors=300, seconds=0).happened  # more than the queue holds
     refused = {what for what in happened if what.startswith("refused")}
