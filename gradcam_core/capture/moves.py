@@ -62,23 +62,24 @@ def _alike(operation: tf.Operation, inputs: list[Axes], output: tf.Tensor) -> Ax
 
 def _window(operation: tf.Operation, inputs: list[Axes], output: tf.Tensor) -> Axes:
     """A convolution or a pool."""
-    if operation.get_attr("data_format") != b"NHWC":
+    where = {b"NHWC": (1, 2), b"NCHW": (2, 3)}.get(operation.get_attr("data_format"))
+    if where is None:
         return pushed(operation, inputs, output)
-    strides = operation.get_attr("strides")
-    kernel = operation.inputs[1].shape[:2] if operation.type in _KERNELS else operation.get_attr("ksize")[1:3]
-    dilations = operation.get_attr("dilations") if operation.type in _KERNELS else [1] * 4
-    padding = operation.get_attr("padding")
+    strides, padding = operation.get_attr("strides"), operation.get_attr("padding")
+    is_kernel = operation.type in _KERNELS
+    sides = operation.inputs[1].shape[:2] if is_kernel else [operation.get_attr("ksize")[axis] for axis in where]
+    dilations = operation.get_attr("dilations") if is_kernel else [1] * 4
     spans: list[Span | None] = [None, None, None, None]
-    for axis in (1, 2):
+    for axis, kernel in zip(where, sides, strict=True):
         span, count = inputs[0][axis], output.shape[axis]
-        if span is None or span.side < 0 or count is None or kernel[axis - 1] is None:
+        if span is None or span.side < 0 or count is None or kernel is None:
             spans[axis] = span and LOST
             continue
         if padding == b"EXPLICIT":
             before, after = operation.get_attr("explicit_paddings")[2 * axis : 2 * axis + 2]
             span = _padded(span, before, after)
         if padding != b"SAME":
-            reach = (kernel[axis - 1] - 1) * dilations[axis] + 1
+            reach = (kernel - 1) * dilations[axis] + 1
             span = _without(span, max(reach - strides[axis], 0), (span.count - reach) % strides[axis])
         spans[axis] = span.resized(count)
     return tuple(spans)

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 from keras.src.models.functional import Functional
 
+from .feeding import PLAIN, Feed
 from .head import Head, read, rows_of
 from .scopes import allow_any_name
 
@@ -48,14 +49,14 @@ class Recording:
     Attributes:
         calls: in the order in which they ended, each output once.
         batch: the traced input, float32 (n, h, w, c); n is None where the network takes any number.
-        outputs: the traced outputs, the first (n, ..., classes).
-        rows: the first as float32 (n, classes).
+        output: the traced output that is explained, (n, ..., classes).
+        rows: the same as float32 (n, classes).
         head: what it is made of.
     """
 
     calls: tuple[Call, ...]
     batch: tf.Tensor
-    outputs: tuple[tf.Tensor, ...]
+    output: tf.Tensor
     rows: tf.Tensor
     head: Head
 
@@ -68,7 +69,7 @@ class Recording:
 def record(
     model: keras.Model,
     shape: tuple[int | None, ...],
-    dtype: str = "float32",
+    feed: Feed = PLAIN,
     gradient_of: Mapping[str, str] | None = None,
 ) -> Recording:
     """Trace one call of ``model``. What the network raises is raised.
@@ -76,19 +77,19 @@ def record(
     Args:
         model: it is not changed.
         shape: of the batch it is traced on, (n, h, w, c).
-        dtype: of the values it takes.
+        feed: how it is called.
         gradient_of: types of operations whose gradient is another one: type -> name of a registered gradient.
     """
     calls: list[Call] = []
     made: list[Any] = []
 
-    def forward(batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def forward(batch: tf.Tensor) -> tf.Tensor:
         allow_any_name()
         calls.clear()  # TensorFlow may trace twice
         with _watching(calls), batch.graph.gradient_override_map(dict(gradient_of or {})):
-            outputs = tuple(keras.tree.flatten(model(tf.cast(batch, dtype), training=False)))  # they may have names
-        made[:] = batch, outputs, rows_of(outputs[0]), read(outputs[0])
-        return outputs
+            output = feed.chosen(feed.call(model, batch))
+        made[:] = batch, output, rows_of(output), read(output)
+        return output
 
     signature = [tf.TensorSpec(shape, tf.float32)]
     graph = tf.function(forward, input_signature=signature, autograph=False).get_concrete_function().graph

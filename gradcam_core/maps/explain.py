@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from ..errors import SettingError, TargetError
-from ..photos import read_image
 from ..settings import METHODS, SCORES, SMOOTHINGS, VERSION, Progress, check_count
 from .explanation import Explanation, HeatMap
 
@@ -44,7 +43,7 @@ def explain(
 
     Args:
         network: what `load` gives.
-        photo: anything `read_image` takes.
+        photo: anything `read_image` takes; for a network of other channels what `Classifier.read` takes.
         target: a class by index, name or WordNet id; None takes the most probable one.
         layers: "stages" (one per resolution stage), "all", "last", a name, or names. The method "cam" has one layer,
             which every one of these words means.
@@ -136,7 +135,7 @@ def explain_classes(
         )
     if method == "cam" and score != "logit":
         raise SettingError("CAM shows the head's weights, which make the logit. Choose it as the score, or Grad-CAM.")
-    photo = read_image(photo)
+    photo = network.read(photo)
     indices = [network.resolve_target(target) for target in targets]
     other = network.resolve_target(instead_of)
     chosen = select(network, layers, method)
@@ -177,6 +176,7 @@ def explain_classes(
             weight=float(weight),
             against=against,
             smoothing=smoothing,
+            shown=network.shown,
         )
         for row, index in enumerate(indices)
     )

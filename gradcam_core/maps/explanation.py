@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SettingError
+from ..photos.channels import picture_of
 from ..pictures import saving
 from ..pictures.render import resize_heat
 from ..settings import FUSIONS
@@ -76,7 +77,7 @@ class Explanation:
 
     Attributes:
         network: the network's name.
-        photo: uint8 (H, W, 3), upright RGB.
+        photo: uint8 (H, W, 3), upright RGB; float32 (H, W, c) for a network of c channels, neither 1 nor 3.
         predictions: the most probable classes, most probable first.
         target: the class that is explained, with its probability.
         maps: `HeatMap` by layer name, in network order (shallow to deep).
@@ -87,6 +88,7 @@ class Explanation:
         weight: of its score, which is taken away from the target's.
         against: whether the maps show what speaks against the target.
         smoothing: "none", "flips", "shifts" or "noise".
+        shown: the channels that stand for red, green and blue where the photo is not RGB.
     """
 
     network: str
@@ -101,6 +103,12 @@ class Explanation:
     weight: float = 1.0
     against: bool = False
     smoothing: str = "none"
+    shown: tuple[int, int, int] = (0, 1, 2)
+
+    @property
+    def picture(self) -> np.ndarray:
+        """The photo to look at, uint8 (H, W, 3): itself, or the channels that are ``shown`` of one with others."""
+        return picture_of(self.photo, self.shown)
 
     def fused(self, how: str = "maximum") -> np.ndarray:
         """One map of all layers, each first brought to the size of the largest map (bilinear).
@@ -165,7 +173,7 @@ class Explanation:
         }
         return saving.save(
             Path(folder),
-            self.photo,
+            self.picture,
             {name: heat_map.scaled(highest) for name, heat_map in self.maps.items()},
             {name: heat_map.raw for name, heat_map in self.maps.items()},
             about,

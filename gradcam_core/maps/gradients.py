@@ -115,7 +115,7 @@ def trace(network: Classifier, names: tuple[str, ...], method: str | Method = "g
 def warm_up(network: Classifier, layers: str | Sequence[str] = "stages") -> None:
     """Compile the pass for these layers and run it once, so that the first photo need not wait."""
     names = tuple(layer.name for layer in select(network, layers))
-    trace(network, names)(network.to_input(np.zeros((*network.input_size, 3), np.uint8)))
+    trace(network, names)(network.to_input(network.blank))
 
 
 def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score: str) -> Trace:

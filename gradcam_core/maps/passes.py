@@ -145,7 +145,9 @@ def _views(network: Classifier, layers: Sequence[Layer], smoothing: str) -> Iter
     """(batch -> another view of it, maps of that view -> maps that lie over the photo; 0 where they know nothing)."""
     if smoothing == "noise":
         rng = np.random.default_rng(0)
-        draws = [rng.standard_normal((1, *network.input_size, 3), np.float32) for _ in range(NOISE_SAMPLES)]
+        draws = [
+            rng.standard_normal((1, *network.input_size, network.channels), np.float32) for _ in range(NOISE_SAMPLES)
+        ]
         for draw in draws:
             yield partial(_with_noise, draw), np.asarray
         return

@@ -1,82 +1,31 @@
-"""Whether a model, an input size and a preprocessing fit together; what does not is refused in a sentence."""
+"""Whether a model gives what can be explained, and a preprocessing what it takes; else it is refused in a sentence."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
+from ..capture.feeding import Feed
 from ..capture.recording import Recording, record
-from ..errors import NetworkError, SettingError
+from ..errors import GradcamError, NetworkError, SettingError
+from .inputs import Input
 
 
-class Taken(NamedTuple):
-    """What a model takes: (n, h, w, c), None where anything goes; the type of its values; the usual (h, w)."""
-
-    shape: tuple[int | None, ...]
-    dtype: str
-    usual: tuple[int, int] = (224, 224)
-
-
-def taken_by(name: str, model: object) -> Taken:
-    """What the model takes; a NetworkError where that is no image."""
-    if not isinstance(model, keras.Model) or not model.built:
-        raise NetworkError(
-            f"{name} is not a Keras model that has been built, so nobody can look inside. Build it with "
-            "keras.Model(inputs, outputs), keras.Sequential with an Input, or by calling a model of one's own once."
-        )
-    if getattr(model, "inputs", None):
-        found = [Taken(tuple(x.shape), x.dtype) for x in model.inputs]
-    else:
-        found = [_taken(shape) for shape in _built_for(model)]
-    if len(found) != 1 or len(found[0].shape) != 4 or found[0].shape[-1] != 3:
-        shapes = ", ".join(str(taken.shape) for taken in found) or "inputs of unknown shape"
-        raise NetworkError(f"{name} takes {shapes}; an RGB image of shape (batch, height, width, 3) is needed.")
-    return found[0]
-
-
-def _taken(built_for: tuple[int | None, ...]) -> Taken:
-    free: tuple[int | None, ...] = (None,) * (len(built_for) - 1)
-    if len(built_for) != 4:
-        return Taken((*free, built_for[-1]), "float32")
-    _, height, width, channels = built_for
-    return Taken((*free, channels), "float32", (height or 224, width or 224))
-
-
-def _built_for(model: keras.Model) -> list[tuple[int | None, ...]]:
-    """The shapes that a model with a ``call`` of its own was built for."""
-    config = model.get_build_config() or {}
-    shapes = config.get("shapes_dict", {"input": config.get("input_shape")}).values()
-    return [tuple(shape) for shape in shapes if shape]
-
-
-def chosen_size(name: str, taken: Taken, asked: tuple[int, int] | None) -> tuple[int, int]:
-    """(height, width) that was asked for, or that the model has; a SettingError where both do not go together."""
-    own = taken.shape[1:3]
-    size = tuple(side or usual for side, usual in zip(own, taken.usual, strict=True)) if asked is None else asked
-    is_size = isinstance(size, Sequence) and [type(side) for side in size] == [int, int] and min(size) >= 1
-    if not is_size:
-        raise SettingError(f"The input size is (height, width) in whole pixels from 1 up, not {asked!r}.")
-    if any(side not in (None, given) for side, given in zip(own, size, strict=True)):
-        raise SettingError(f"{name} takes photos of {own}, (height, width), and no others. Leave the input size out.")
-    height, width = size
-    return height, width
-
-
-def recorded(name: str, model: keras.Model, taken: Taken, size: tuple[int, int]) -> Recording:
+def recorded(name: str, model: keras.Model, feed: Feed, image: Input, size: tuple[int, int]) -> Recording:
     """The model as it was traced on photos of this size; an error where it cannot take them, or gives no scores."""
     try:
-        found = record(model, (taken.shape[0], *size, taken.shape[-1]), taken.dtype)
+        found = record(model, (image.shape[0], *size, image.channels), feed)
+    except GradcamError:
+        raise
     except Exception as error:  # a layer of anybody's may raise anything
         sides, what = "{} x {}".format(*size), (str(error).strip() or type(error).__name__).splitlines()[0]
-        if None in taken.shape[1:3]:
+        if None in image.sides:
             sentence = f"{name} cannot take photos of {sides} pixels: {what} Give another input size."
             raise SettingError(sentence) from error
         raise NetworkError(f"{name} cannot be run on a photo of {sides} pixels: {what}") from error
-    shapes = [tuple(output.shape) for output in found.outputs]
-    if len(shapes) != 1 or None in shapes[0][1:] or any(side != 1 for side in shapes[0][1:-1]):
-        listed = ", ".join(map(str, shapes))
-        raise NetworkError(f"{name} gives {listed}; one score for each class, (batch, classes), is needed.")
+    shape = tuple(found.output.shape)
+    if len(shape) < 2 or None in shape[1:] or any(side != 1 for side in shape[1:-1]):
+        raise NetworkError(f"{name} gives {shape}; one score for each class, (batch, classes), is needed.")
     return found
 
 
@@ -85,8 +34,8 @@ def prepared(name: str, preprocess: Callable[[np.ndarray], np.ndarray], batch: n
 
     Args:
         name: of the network.
-        preprocess: float32 (1, h, w, 3) -> what the model takes.
-        batch: float32 (1, h, w, 3); it may be changed.
+        preprocess: float32 (1, h, w, c) -> what the model takes.
+        batch: float32 (1, h, w, c); it may be changed.
 
     Raises:
         SettingError: it fails, or gives nothing, another shape, or values that are not numbers.
@@ -94,7 +43,7 @@ def prepared(name: str, preprocess: Callable[[np.ndarray], np.ndarray], batch: n
     shape = batch.shape
     if not callable(preprocess):
         raise SettingError(
-            f"The preprocessing of {name} is a function of a batch (1, height, width, 3) of RGB from 0 to 255, or the "
+            f"The preprocessing of {name} is a function of a batch {shape}, RGB from 0 to 255, or the "
             f"name of a network, not {preprocess!r}."
         )
     try:

@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
@@ -16,8 +15,11 @@ import tensorflow as tf
 from ..capture import layers
 from ..capture.recording import Recording, compiled, record
 from ..errors import NetworkError, TargetError
+from ..photos import Source
+from ..photos.channels import read_channels, resized, to_grey
 from ..settings import check_count
-from .checks import chosen_size, prepared, recorded, taken_by
+from .checks import prepared, recorded
+from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of
 from .reading import AS_THEY_ARE, LOST, activated, checked_activation
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
@@ -51,15 +53,21 @@ class Classifier:
 
     Args:
         name: what to call it.
-        model: a Keras model of any kind that has been built: one RGB image in, one vector of class scores out, which
-            are logits, or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
+        model: a Keras model of any kind that has been built: an image in, one vector of class scores out, which are
+            logits, or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
         labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
-        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it.
+        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it. A model of
+            one channel gives it grey, (1, h, w, 1); one of other counts the values as they are, (1, h, w, c).
+        image: name or place of the input that takes the photo; None where there is but one that can.
+        inputs: a value for each other input, by its name or place, the same for all photos: a number or an array
+            without an axis for the photos. What takes an image may be given a photo, which is prepared as the other is.
+        output: name or place of the output that is explained; None where there is but one.
+        shown: the channels that stand for red, green and blue in pictures, where the model takes neither 1 nor 3.
 
     Raises:
         NetworkError: the model is no image classifier that can be explained, or the labels do not fit it.
-        SettingError: the input size is none, or not one that the model takes.
+        SettingError: an argument is none that goes with the model.
     """
 
     def __init__(
@@ -69,18 +77,27 @@ class Classifier:
         labels: LabelSource | None = None,
         input_size: tuple[int, int] | None = None,
         preprocess: Preprocess | None = None,
+        *,
+        image: str | int | None = None,
+        inputs: Values | None = None,
+        output: str | int | None = None,
+        shown: Sequence[int] | None = None,
     ) -> None:
-        taken = taken_by(name, model)
+        everything = inputs_of(name, model)
+        taken = image_of(name, everything, image)
         self.name = name
         self.model = model
         self.input_size = chosen_size(name, taken, input_size)
-        self.recording = recorded(name, model, taken, self.input_size)
-        self._dtype = taken.dtype
-        outputs = self.recording.outputs[0].shape[1:].num_elements()
+        self.channels = taken.channels or 3
+        self.shown = chosen_channels(name, self.channels, shown)
+        self._preprocess = preprocess
+        self._how: dict[str, Any] = {"image": image, "inputs": inputs, "output": output, "shown": shown}
+        self._feed = fed(name, everything, taken, inputs, output, self._as_other)
+        self.recording = recorded(name, model, self._feed, taken, self.input_size)
+        outputs = self.recording.output.shape[1:].num_elements()
         self.is_binary = outputs == 1
         self.labels = _labels(name, labels, 2 if self.is_binary else outputs)
         self.parameters: int = model.count_params()
-        self._preprocess = preprocess
         self._passes: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
         self._built = 0
         self._lock = threading.RLock()
@@ -108,7 +125,7 @@ class Classifier:
         """
         if self.recording.head.is_plain:
             return self.recording.head.activation
-        noise = np.random.default_rng(0).integers(0, 256, (*self.input_size, 3), np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, self.blank.shape, np.uint8).astype(self.blank.dtype)
         with self._lock, tf.init_scope():  # it may be asked for while a pass is built
             output, logits = (x.numpy()[0] for x in self._forward(tf.constant(self.to_input(noise))))
         return checked_activation(self.recording.head, output, logits)
@@ -120,28 +137,43 @@ class Classifier:
         notes = [AS_THEY_ARE.format(self.name)] if self.activation == "none" else []
         return (*notes, *([LOST.format(self.name, ", ".join(lost))] if lost else []))
 
-    def resized(self, photo: np.ndarray) -> np.ndarray:
-        """The whole photo at the input size: uint8 (h, w, 3) from uint8 (H, W, 3).
+    @property
+    def blank(self) -> np.ndarray:
+        """An image of the input's size that is 0 everywhere, of the shape and type that `read` gives."""
+        channels, dtype = (3, np.uint8) if self.channels in (1, 3) else (self.channels, np.float32)
+        return np.zeros((*self.input_size, channels), dtype)
 
-        The aspect ratio is not kept, so the way back is exact: a map stretched over the photo lies where it was.
-        """
-        height, width = self.input_size
-        # INTER_AREA averages what it shrinks; a side that grows needs interpolation, so each has its step.
-        smaller = (min(width, photo.shape[1]), min(height, photo.shape[0]))
-        image = cv2.resize(photo, smaller, interpolation=cv2.INTER_AREA)
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    def read(self, photo: Source) -> np.ndarray:
+        """A photo as this network is given it: see `photos.channels.read_channels`."""
+        return read_channels(photo, self.channels)
+
+    def resized(self, photo: np.ndarray) -> np.ndarray:
+        """The whole photo, (H, W, c), at the input size: (h, w, c)."""
+        return resized(photo, self.input_size)
 
     def to_input(self, photo: np.ndarray) -> np.ndarray:
-        """The photo as the model takes it: `resized`, and preprocessed on a copy.
+        """The photo as the model takes it: `resized`, grey where it takes one channel, and preprocessed on a copy.
 
         Args:
-            photo: uint8 (H, W, 3), RGB.
+            photo: uint8 (H, W, 3), RGB; float32 (H, W, c) where the model takes c channels, neither 1 nor 3.
 
         Returns:
-            float32 (1, h, w, 3).
+            float32 (1, h, w, c).
         """
-        batch = self.resized(photo)[np.newaxis].astype(np.float32)
+        return self._prepared(self.resized(photo), self.channels)
+
+    def _prepared(self, image: np.ndarray, channels: int) -> np.ndarray:
+        batch = (to_grey(image) if channels == 1 else image.astype(np.float32))[np.newaxis]
         return batch if self._preprocess is None else prepared(self.name, self._preprocess, batch)
+
+    def _as_other(self, value: object, taken: Input) -> np.ndarray | None:
+        """What a photo is for another input than the one that is explained, (h, w, c) or (c, h, w)."""
+        if isinstance(value, np.ndarray) and value.dtype != np.uint8:
+            return None
+        size = chosen_size(self.name, taken, None if None not in taken.sides else self.input_size)
+        channels = taken.channels or 3
+        image = self._prepared(resized(read_channels(value, channels), size), channels)[0]  # type: ignore[arg-type]
+        return np.moveaxis(image, -1, 0) if taken.is_channels_first else image
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float32 (classes,) in [0, 1] from float32 (classes,) logits: those that the model itself gives."""
@@ -163,7 +195,7 @@ class Classifier:
         """The ``top`` most probable classes of a photo, most probable first.
 
         Args:
-            photo: uint8 (H, W, 3), RGB, as `read_image` gives it.
+            photo: uint8 (H, W, 3), RGB, as `read_image` gives it, or what `read` gives.
             top: how many classes.
 
         Raises:
@@ -205,7 +237,12 @@ class Classifier:
 
     def recorded(self, gradient_of: Mapping[str, str] | None = None) -> Recording:
         """A recording with other gradients, as `capture.recording.record` makes it."""
-        return record(self.model, tuple(self.recording.batch.shape), self._dtype, gradient_of)
+        return record(self.model, tuple(self.recording.batch.shape), self._feed, gradient_of)
+
+    def around(self, model: keras.Model) -> "Classifier":
+        """The same with another model of the same kind inside."""
+        labels = [label.name if label.wordnet_id is None else (label.wordnet_id, label.name) for label in self.labels]
+        return Classifier(self.name, model, labels, self.input_size, self._preprocess, **self._how)
 
     def _paired(self, outputs: tf.Tensor) -> tf.Tensor:
         if not self.is_binary:

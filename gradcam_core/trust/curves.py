@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..photos import read_image
 from ..settings import Progress, check_count
 from .hiding import Scene, Variant, probabilities_of, ranks_of, replaced, scene_of, target_index
 
@@ -100,7 +99,7 @@ def curves_of_maps(
     The other arguments, and the errors, are those of `perturbation_curves`.
     """
     check_count("steps", steps)
-    photo = read_image(photo)
+    photo = network.read(photo)
     scene = scene_of(network, photo)
     variants = ends(scene)
     for name, heat in heats.items():

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from ..errors import SettingError
-from ..photos import read_image
 from ..pictures.render import resize_heat
 from ..settings import BATCH_PIXELS, Progress
 from .baselines import random_map
@@ -72,7 +71,7 @@ def hide_hottest(
     """
     if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
         raise SettingError(f"The share to hide is a number from 0 to 1, not {share!r}.")
-    photo = read_image(photo)
+    photo = network.read(photo)
     scene = scene_of(network, photo)
     ranks = ranks_of(heat, network.input_size)
     count = round(share * ranks.size) if np.any(heat) else 0
@@ -99,7 +98,7 @@ def keep_hottest(
     Raises:
         PhotoError, TargetError, SettingError, NetworkError: as `perturbation_curves`.
     """
-    photo = read_image(photo)
+    photo = network.read(photo)
     index = target_index(network, photo, target)
     image = network.resized(photo)
     whole, explained = predictions_of(network, [image, lit(image, heat)])
@@ -140,7 +139,7 @@ def increase_in_confidence(whole: float | np.ndarray, explained: float | np.ndar
 
 
 class Scene(NamedTuple):
-    """A photo at the network's input size, and what its pixels are replaced by. All uint8 (h, w, 3)."""
+    """A photo at the network's input size, and what its pixels are replaced by. All of one shape and type."""
 
     image: np.ndarray
     blank: np.ndarray  # its mean colour
@@ -153,7 +152,7 @@ Variant = tuple[Hashable, Callable[[], np.ndarray]]  # what it is for, and how t
 def scene_of(network: "Classifier", photo: np.ndarray) -> Scene:
     image = network.resized(photo)
     blank = np.empty_like(image)
-    blank[:] = np.rint(image.mean((0, 1)))
+    blank[:] = _like(image.mean((0, 1)), image)
     return Scene(image, blank, cv2.GaussianBlur(image, (0, 0), min(image.shape[:2]) / 10))
 
 
@@ -172,7 +171,12 @@ def replaced(image: np.ndarray, by: np.ndarray, ranks: np.ndarray, count: int) -
 
 def lit(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     heat = resize_heat(heat, width=image.shape[1], height=image.shape[0])
-    return np.rint(image * heat[..., np.newaxis]).astype(np.uint8)
+    return _like(image * heat[..., np.newaxis], image)
+
+
+def _like(values: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Values of the type of the image, to the nearest level where it has levels."""
+    return (np.rint(values) if image.dtype == np.uint8 else values).astype(image.dtype)
 
 
 def probabilities_of(

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..maps.explain import explain
-from ..photos import read_image
 from ..pictures.render import resize_heat
 from ..settings import Progress, check_count
 from .similarity import rank_correlation, ssim
@@ -94,7 +93,7 @@ def sanity_check(
     >>> len(check.randomised), list(check.passes)
     (6, ['head_relu'])
     """
-    photo = read_image(photo)
+    photo = network.read(photo)
     if target is None:  # a copy whose weights are random would choose another class
         target = network.predict(photo, 1)[0].index
 
@@ -168,14 +167,11 @@ def _heat(raw: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _copy(network: "Classifier") -> "Classifier":
     import keras
 
-    from ..networks.classifier import Classifier
-
     try:
         model = keras.models.clone_model(network.model)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise NetworkError(f"{network.name} cannot be tested: Keras cannot copy it ({error}).") from error
-    labels = [label.name if label.wordnet_id is None else (label.wordnet_id, label.name) for label in network.labels]
-    copy = Classifier(network.name, model, labels, network.input_size, network._preprocess)
+    copy = network.around(model)
     _restore(copy, network)
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):

@@ -117,7 +117,7 @@ def test_what_runs_in_a_loop_or_in_a_function_of_its_own_is_no_tensor_of_the_net
 
     passed = compiled(
         recording,
-        lambda: [recording.outputs[0], *tf.gradients(tf.reduce_sum(recording.outputs[0]), recording.batch)],
+        lambda: [recording.output, *tf.gradients(tf.reduce_sum(recording.output), recording.batch)],
     )
     with tf.GradientTape() as tape:
         x = tf.constant(batch)
@@ -133,7 +133,7 @@ def test_a_pass_gives_the_tensors_of_another_batch(count):
     model = own()
     recording = record(model, (None, 8, 6, 3))
     batch = np.random.default_rng(1).random((count, 8, 6, 3), np.float32)
-    output, first = compiled(recording, lambda: [recording.outputs[0], recording.calls[0].output])(tf.constant(batch))
+    output, first = compiled(recording, lambda: [recording.output, recording.calls[0].output])(tf.constant(batch))
     np.testing.assert_allclose(output, model(batch), atol=1e-6)
     np.testing.assert_allclose(first, model.block.branches[0](batch), atol=1e-6)
 
@@ -163,7 +163,7 @@ def test_a_gradient_that_somebody_defined_is_the_one_that_is_taken():
 
     inputs = keras.Input((2, 2, 1))
     recording = record(keras.Model(inputs, L.Activation("silu")(Doubled()(inputs))), (None, 2, 2, 1))
-    total = compiled(recording, lambda: tf.gradients(recording.outputs[0], recording.batch))
+    total = compiled(recording, lambda: tf.gradients(recording.output, recording.batch))
     batch = np.float32([[1, -2], [3, 0.5]]).reshape(1, 2, 2, 1)
     share = 1 / (1 + np.exp(-2 * batch))
     np.testing.assert_allclose(total(tf.constant(batch))[0], 21 * share * (1 + 2 * batch * (1 - share)), rtol=1e-5)
@@ -172,7 +172,7 @@ def test_a_gradient_that_somebody_defined_is_the_one_that_is_taken():
 def test_weights_that_change_later_are_those_of_every_pass():
     model = own()
     recording = record(model, (None, 8, 6, 3))
-    passed = compiled(recording, lambda: recording.outputs)
+    passed = compiled(recording, lambda: [recording.output])
     batch = tf.ones((1, 8, 6, 3))
     passed(batch)
     seeded(model, 5)
