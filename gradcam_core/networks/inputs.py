@@ -81,7 +81,8 @@ def inputs_of(name: str, model: object) -> Inputs:
         def seen(tensor: keras.KerasTensor) -> Input:
             return Input(tensor.name if several else "", tuple(tensor.shape), tensor.dtype)
 
-        return Inputs(keras.tree.map_structure(seen, model.input), {})
+        structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+        return Inputs(keras.tree.map_structure(seen, structure), {})
     config = model.get_build_config() or {}
     if "shapes_dict" in config:
         named = {key.removesuffix("_shape"): shape for key, shape in config["shapes_dict"].items() if shape}
