@@ -21,8 +21,8 @@ def endless(announced: int | None):
         handler.send_response(200)
         if announced:
             handler.send_header("Content-Length", str(announced))
+        handler.server.sent = 0  # before the header, which may be all that is read
         handler.end_headers()
-        handler.server.sent = 0
         try:
             while not handler.server.over.is_set():
                 handler.wfile.write(bytes(1 << 20))

@@ -165,7 +165,7 @@ def no_image_classifier_file(folder):
         (text_file, "is damaged, or was not saved by Keras 3"),
         (older_file, "not a .keras file"),
         (saved_model_folder, "not a .keras file"),
-        (no_image_classifier_file, "RGB image"),
+        (no_image_classifier_file, "an image of shape"),
     ],
 )
 def test_a_file_that_cannot_be_explained_gets_its_sentence(tmp_path, make, sentence):

@@ -1,0 +1,269 @@
+"""Networks with several inputs or outputs, with any number of channels, and with channels first."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L  # noqa: N812
+from tiny_networks import noise, seeded
+
+import gradcam_core as gc
+from gradcam_core.networks.classifier import Classifier
+from gradcam_core.trust import assess, sanity_check
+
+PHOTO = noise(30, width=50)
+SIZE = (12, 20)
+
+
+def features(x, name="conv"):
+    x = L.Rescaling(1 / 255, name=f"{name}_scaled")(x)
+    return L.Conv2D(4, 3, padding="same", activation="relu", name=name)(x)
+
+
+def by_hand(model, tensor, batch, row, index):
+    """Grad-CAM of a layer from the network's own graph: (h, w) from the values of all its inputs."""
+    parts = keras.Model(model.inputs, [tensor, row])
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        activation, logits = parts(batch)
+        score = logits[0, index]
+    gradient = tape.gradient(score, activation)[0]
+    return np.einsum("hwc,c->hw", activation[0], np.mean(gradient, (0, 1)))
+
+
+# --- what is given besides the photo ---
+
+
+def with_age():
+    """A photo and two numbers; its inputs are a dict."""
+    photo, about = keras.Input((*SIZE, 3), name="photo"), keras.Input((2,), name="about")
+    seen = L.GlobalAveragePooling2D()(features(photo))
+    hidden = L.Dense(6, activation="tanh")(L.Concatenate()([seen, about]))
+    row = L.Dense(3, name="row")(hidden)
+    return seeded(keras.Model({"photo": photo, "about": about}, L.Softmax(name="share")(row)))
+
+
+@pytest.mark.parametrize("key", ["about", 0])
+def test_values_for_the_other_input_go_with_every_photo(key):
+    model = with_age()
+    network = Classifier("with age", model, inputs={key: [0.5, -2]})
+    given = {"photo": network.to_input(PHOTO), "about": np.float32([[0.5, -2]])}
+    for index, one in enumerate(gc.explain_classes(network, PHOTO, [0, 1, 2])):
+        assert one.target.probability == pytest.approx(float(model(given)[0, index]), abs=1e-6)
+        expected = by_hand(model, model.get_layer("conv").output, given, model.get_layer("row").output, index)
+        np.testing.assert_allclose(one.maps["conv"].raw, expected, atol=1e-4 * np.abs(expected).max())
+    other = Classifier("other", model, inputs={key: [0.5, 2]})
+    assert other.predict(PHOTO) != network.predict(PHOTO)
+    assert sanity_check(network, PHOTO, 1, draws=1).passes.keys() == {"conv"}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (None, r"also takes about \(None, 2\): give inputs="),
+        ({"about": [1, 2, 3]}, r"'about' of net takes numbers of shape \(2,\), not a value of shape \(3,\)"),
+        ({"about": "old"}, "takes numbers of shape .* not 'old'"),
+        ({"age": 3}, r"net has no input 'age' \(inputs=\)\. It takes about .*, photo"),
+        ({"about": [1, 2], "photo": PHOTO}, "'photo' of net takes the photo; inputs= gives the others"),
+        ([1, 2], "is a dict of a value for each other input of net, not list"),
+    ],
+)
+def test_what_does_not_go_with_the_other_inputs_gets_a_sentence(given, sentence):
+    with pytest.raises(gc.SettingError, match=sentence):
+        Classifier("net", with_age(), inputs=given)
+
+
+def pair():
+    """Two photos through one encoder: how alike are they?"""
+    left, right = keras.Input((*SIZE, 3), name="left"), keras.Input((*SIZE, 3), name="right")
+    encoder = keras.Sequential([keras.Input((*SIZE, 3)), L.Conv2D(4, 3, activation="relu", name="conv")], name="eye")
+    apart = L.GlobalAveragePooling2D()(L.Subtract(name="apart")([encoder(left), encoder(right)]))
+    return seeded(keras.Model([left, right], L.Dense(1, activation="sigmoid")(L.Rescaling(1 / 99)(apart))))
+
+
+def test_of_two_photos_the_map_lies_over_the_one_that_is_named(tmp_path):
+    model, other = pair(), noise(9, seed=7, width=33)
+    path = tmp_path / "other.png"
+    keras.utils.save_img(path, other, scale=False)
+    for image, rest in (("left", "right"), ("right", "left")):
+        network = Classifier("pair", model, image=image, inputs={rest: other})
+        batches = {image: network.to_input(PHOTO), rest: network.to_input(other)}
+        expected = float(model([batches["left"], batches["right"]])[0, 0])
+        assert network.predict(PHOTO)[0].probability == pytest.approx(max(expected, 1 - expected), abs=1e-6)
+        (name,) = [layer.name for layer in network.layers if layer.kind == "conv"]
+        assert name == ("eye/conv" if image == "left" else "eye/conv#2")
+        assert Classifier("pair", model, image=image, inputs={rest: path}).predict(PHOTO) == network.predict(PHOTO)
+    with pytest.raises(gc.NetworkError, match=r"takes 2 images: left .*, right .*\. Say by image="):
+        Classifier("pair", model)
+    with pytest.raises(gc.SettingError, match=r"has no input 'middle' \(image=\)"):
+        Classifier("pair", model, image="middle")
+
+
+class Own(keras.Model):
+    """A model with a call of its own and two arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.look, self.say = L.Conv2D(4, 3, activation="relu"), L.Dense(3)
+
+    def call(self, images, about, training=None):
+        seen = keras.ops.mean(self.look(images / 255), (1, 2))
+        return self.say(keras.ops.concatenate([seen, about], -1))
+
+
+def test_a_model_with_a_call_of_its_own_takes_values_by_the_names_of_its_arguments():
+    model, about = Own(), np.float32([[3, -1]])
+    model(np.zeros((1, *SIZE, 3), np.float32), about)
+    seeded(model)
+    network = Classifier("own", model, inputs={"about": about[0]})
+    np.testing.assert_allclose(
+        network.predict_logits(network.to_input(PHOTO)), model(network.to_input(PHOTO), about), atol=1e-5
+    )
+    assert [layer.name for layer in network.layers] == ["look"]
+    with pytest.raises(gc.SettingError, match="own also takes about: give inputs="):
+        Classifier("own", model)
+
+
+# --- which output ---
+
+
+def two_outputs(swapped=False):
+    photo = keras.Input((*SIZE, 3))
+    seen = L.GlobalAveragePooling2D()(features(photo))
+    age, kind = L.Dense(1, name="age")(seen), L.Dense(3, activation="softmax", name="kind")(seen)
+    return seeded(keras.Model(photo, [kind, age] if swapped else [age, kind]))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_output_that_is_asked_for_is_explained_with_its_own_head(swapped):
+    model = two_outputs(swapped)
+    for output in ("kind", 1 - swapped):
+        network = Classifier("two", model, output=output)
+        found = gc.explain(network, PHOTO, 2).target.probability
+        assert network.activation == "softmax"
+        assert found == pytest.approx(float(model(network.to_input(PHOTO))[1 - swapped][0, 2]), abs=1e-6)
+    keyed = keras.Model(model.input, {"what": model.outputs[1 - swapped], "old": model.outputs[swapped]})
+    assert gc.explain(Classifier("keyed", keyed, output="what"), PHOTO, 2).target.probability == pytest.approx(found)
+    for bad in ("size", 2, True):
+        with pytest.raises(gc.SettingError, match=r"has no output .* It has: "):
+            Classifier("two", model, output=bad)
+    with pytest.raises(gc.NetworkError, match=r"has 2 outputs: .*age \(None, 1\).*\. Choose one by output="):
+        Classifier("two", model)
+
+
+# --- channels ---
+
+
+def channels_network(channels, **settings):
+    photo = keras.Input((*SIZE, channels))
+    seen = L.Conv2D(4, 3, activation="relu", name="conv")(photo)
+    model = seeded(keras.Model(photo, L.Dense(3, activation="softmax")(L.GlobalAveragePooling2D()(seen))))
+    return Classifier("many", model, **settings)
+
+
+def test_a_grey_network_gets_the_luma_of_any_photo():
+    network = channels_network(1)
+    flat = np.full((9, 40, 3), (250, 100, 10), np.uint8)
+    grey = 0.299 * 250 + 0.587 * 100 + 0.114 * 10  # ITU-R BT.601
+    np.testing.assert_allclose(network.to_input(flat), np.full((1, *SIZE, 1), grey), rtol=1e-5)
+    found = gc.explain(network, PHOTO[:, :, :1])
+    assert found.photo.shape == found.picture.shape == (30, 50, 3)
+    own = network.model(network.to_input(PHOTO[:, :, [0, 0, 0]]))
+    assert found.target.probability == pytest.approx(float(np.max(own)))
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_an_array_of_any_channels_is_explained_and_shown_by_those_that_are_named(tmp_path, channels):
+    values = np.random.default_rng(1).normal(0, 3, (30, 50, channels))
+    network = channels_network(channels, shown=(1, 0, channels - 1))
+    result = gc.explain(network, values)
+    batch = network.to_input(values.astype(np.float32))
+    assert batch.shape == (1, *SIZE, channels)
+    for i in range(channels):  # each is resized for itself
+        assert batch[0, ..., i].mean() == pytest.approx(values[..., i].mean(), abs=0.2)
+    assert result.target.probability == pytest.approx(float(np.max(network.model(batch))), abs=1e-6)
+    shown = values[..., [1, 0, channels - 1]]
+    expected = 255 * (shown - shown.min()) / np.ptp(shown)
+    np.testing.assert_allclose(result.picture, expected, atol=0.51)
+    np.save(tmp_path / "values.npy", values)
+    again = gc.explain(network, tmp_path / "values.npy")
+    np.testing.assert_array_equal(again.maps["conv"].raw, result.maps["conv"].raw)
+    manifest = result.save(tmp_path / "saved")
+    assert manifest.exists()
+
+
+def test_maps_of_many_channels_are_tested_in_their_own_values():
+    network = channels_network(5)
+    values = np.random.default_rng(1).normal(0, 0.2, (30, 50, 5)).astype(np.float32)  # nothing is left of it in levels
+    result = gc.explain(network, values)
+    curve = assess(network, result, steps=4).maps["conv"].curves.deletion
+    batch = network.to_input(values)
+    mean = np.broadcast_to(network.resized(values).mean((0, 1)), batch.shape)
+    assert curve[0] == pytest.approx(float(network.model(batch)[0, result.target.index]), abs=1e-5)
+    assert curve[-1] == pytest.approx(float(network.model(mean)[0, result.target.index]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (PHOTO, r"has the shape \(30, 50, 3\); this network takes \(H, W, 5\)"),
+        ("photo.jpg", "takes 5 channels, which no photo has: give an array"),
+        ("missing.npy", "missing.npy cannot be read: no such file"),
+        (np.full((3, 4, 5), np.nan), "not numbers"),
+        (np.full((3, 4, 5), "x"), "which are no numbers"),
+        (np.zeros((0, 4, 5)), "no pixels"),
+    ],
+)
+def test_what_has_not_the_networks_channels_gets_a_sentence(source, sentence):
+    with pytest.raises(gc.PhotoError, match=sentence):
+        gc.explain(channels_network(5), source)
+
+
+def test_a_npy_file_of_objects_is_not_opened(tmp_path):
+    np.save(tmp_path / "objects.npy", np.array([{}], object))
+    (tmp_path / "text.npy").write_text("no array")
+    for name in ("objects.npy", "text.npy"):
+        with pytest.raises(gc.PhotoError, match=f"{name} is no .npy file of numbers, or is damaged"):
+            gc.explain(channels_network(5), tmp_path / name)
+
+
+@pytest.mark.parametrize("shown", [(0, 1), (0, 1, 5), (0, 1, -1), "rgb", (0, 1, True)])
+def test_channels_that_cannot_be_shown_get_a_sentence(shown):
+    with pytest.raises(gc.SettingError, match="takes 5 channels, three of 0 to 4 are shown"):
+        channels_network(5, shown=shown)
+
+
+def test_channels_first_are_the_same_network_seen_from_the_side():
+    """The same weights in both orders give the same answers and maps, also behind strides and without padding."""
+
+    def build(order):
+        at = {"data_format": f"channels_{order}"}
+        photo = keras.Input((3, *SIZE) if order == "first" else (*SIZE, 3))
+        x = L.Conv2D(4, 3, activation="relu", name="conv", **at)(photo)
+        x = L.MaxPooling2D((1, 2), name="pool", **at)(x)
+        x = L.DepthwiseConv2D(3, padding="same", name="deep", **at)(x)
+        x = L.BatchNormalization(axis=1 if order == "first" else -1)(x)
+        x = L.Conv2D(5, 1, strides=2, activation="relu", name="last", **at)(x)
+        return seeded(keras.Model(photo, L.Dense(3, name="row")(L.GlobalAveragePooling2D(**at)(x))))
+
+    first, last = (Classifier(order, build(order)) for order in ("first", "last"))
+    assert first.input_size == SIZE
+    for one, other in zip(first.layers, last.layers, strict=True):
+        assert (one.name, one.shape, one.stage, one.cell, one.preset) == (
+            (other.name, other.shape, other.stage, other.cell, other.preset)
+        )
+    names = [layer.name for layer in last.layers]
+    for one, other in zip(
+        gc.explain_classes(first, PHOTO, [0, 2], names), gc.explain_classes(last, PHOTO, [0, 2], names), strict=True
+    ):
+        assert one.target.probability == pytest.approx(other.target.probability, abs=1e-5)
+        for name in names:
+            peak = np.abs(other.maps[name].raw).max()
+            np.testing.assert_allclose(one.maps[name].raw, other.maps[name].raw, atol=1e-4 * peak)
+
+
+@pytest.mark.parametrize(("shape", "what"), [((24, 9), "Signals and sequences"), ((4, 5, 6, 1), "Volumes")])
+def test_signals_and_volumes_are_refused_by_name(shape, what):
+    given = keras.Input(shape)
+    with pytest.raises(gc.NetworkError, match=rf"an image of shape .* is needed\. {what} are not explained"):
+        Classifier("other", keras.Model(given, L.Dense(2)(L.Flatten()(given))))
