@@ -16,7 +16,7 @@ from ..settings import FUSIONS
 
 if TYPE_CHECKING:
     from ..capture.layers import Layer
-    from ..networks.classifier import Prediction
+    from ..networks.measures import Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +77,8 @@ class Explanation:
     Attributes:
         network: the network's name.
         photo: uint8 (H, W, 3), upright RGB.
-        predictions: the most probable classes, most probable first.
-        target: the class that is explained, with its probability.
+        predictions: the most probable classes, most probable first; or values, in their order.
+        target: the class that is explained, with its probability, or the output with its value.
         maps: `HeatMap` by layer name, in network order (shallow to deep).
         score: "logit" or "probability".
         method: the method's name, one of ``METHODS``.

@@ -175,7 +175,7 @@ def _copy(network: "Classifier") -> "Classifier":
     except (NotImplementedError, TypeError, ValueError) as error:
         raise NetworkError(f"{network.name} cannot be tested: Keras cannot copy it ({error}).") from error
     labels = [label.name if label.wordnet_id is None else (label.wordnet_id, label.name) for label in network.labels]
-    copy = Classifier(network.name, model, labels, network.input_size, network._preprocess)
+    copy = Classifier(network.name, model, labels, network.input_size, network._preprocess, network.measures)
     _restore(copy, network)
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):
