@@ -28,7 +28,6 @@ const make = (tag, className, text) => {
   return node;
 };
 const spoken = (name) => name.replaceAll(/[_\s]/g, ' '); // in one line: it ends comments in code too
-const percent = (p) => (p < 0.001 ? '< 0.1' : (100 * p).toFixed(p < 0.1 ? 1 : 0)) + ' %';
 const number = (x) => (x === 0 ? '0' : x >= 0.001 && x < 1e5 ? String(+x.toPrecision(3)) : x.toExponential(1));
 
 // --- heat maps ---
@@ -449,7 +448,7 @@ const contactSheet = () => {
   rows.forEach(({ target, maps }, row) => {
     const top = row * canvas.height / rows.length;
     context.font = '600 18px system-ui, sans-serif';
-    context.fillText(`${value.network}: ${spoken(target.name)}, ${percent(target.probability)}`, gap, top + 28, canvas.width - 2 * gap);
+    context.fillText(`${value.network}: ${spoken(target.name)}, ${target.text}`, gap, top + 28, canvas.width - 2 * gap);
     context.font = '14px system-ui, sans-serif';
     [['photo', photo], ...maps.map((map) => [map.layer, composed(map)])].forEach(([name, picture], i) => {
       const x = gap + (i % columns) * (width + gap), y = top + title + Math.floor(i / columns) * (height + label + gap);
@@ -479,8 +478,9 @@ const buildGuess = (guess) => {
   button.setAttribute('aria-pressed', String(place === 0));
   button.title = place === 0 ? 'The maps below show the evidence for this class' : 'Show the evidence for this class';
   const bar = make('span', 'gx-bar');
-  bar.style.setProperty('--gx-share', guess.probability);
-  button.append(make('span', 'gx-guess-name', name), bar, make('span', 'gx-percent', percent(guess.probability)));
+  bar.style.setProperty('--gx-share', guess.probability ?? 0);
+  if (guess.probability === null) bar.style.visibility = 'hidden'; // a value is no share of anything
+  button.append(make('span', 'gx-guess-name', name), bar, make('span', 'gx-percent', guess.text));
   button.addEventListener('click', () => { if (place !== 0) trigger('select', { index: guess.index }); });
   const beside = make('button', 'gx-beside', place > 0 ? '−' : '+');
   beside.type = 'button';
@@ -555,7 +555,7 @@ const buildRow = ({ target, maps }) => {
   list.append(...maps.map(buildCard));
   if (isCompared()) {
     const head = make('h3', 'gx-class');
-    head.append(spoken(target.name), make('span', 'gx-percent', percent(target.probability)));
+    head.append(spoken(target.name), make('span', 'gx-percent', target.text));
     row.append(head);
   }
   row.append(list);
@@ -585,7 +585,7 @@ const show = (value, photo) => {
   showCode();
   const count = answer.maps.length;
   status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} for ${names.join(', ')}${value.instead_of ? ` rather than ${spoken(value.instead_of.name)}` : ''}. ` +
-    `${value.network} takes the photo for ${spoken(value.predictions[0].name)}, ${percent(value.predictions[0].probability)}.`;
+    `${value.network} ${value.predictions[0].probability === null ? 'gives' : 'takes the photo for'} ${spoken(value.predictions[0].name)}, ${value.predictions[0].text}.`;
   if (isFirst && element.getBoundingClientRect().top > 0.8 * innerHeight) // on a phone the answer lies below the fold
     element.scrollIntoView({ block: 'start', behavior: isStill() ? 'instant' : 'smooth' });
 };

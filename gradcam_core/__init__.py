@@ -22,6 +22,7 @@ from .errors import (
 from .maps.explain import explain, explain_classes
 from .maps.explanation import Explanation, HeatMap
 from .networks.loading import load
+from .networks.measures import Prediction
 from .networks.zoo import NETWORKS
 from .photos import read_image
 from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
@@ -30,7 +31,7 @@ from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
 if TYPE_CHECKING:
     from .capture.layers import Layer
     from .maps.selection import select, summary, summary_table
-    from .networks.classifier import Classifier, Label, Prediction
+    from .networks.classifier import Classifier, Label
 
 __version__ = VERSION
 
@@ -38,7 +39,6 @@ __version__ = VERSION
 _LAZY = {
     "Classifier": "networks.classifier",
     "Label": "networks.classifier",
-    "Prediction": "networks.classifier",
     "Layer": "capture.layers",
     "select": "maps.selection",
     "summary": "maps.selection",

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 class Guess(GradioModel):
-    """One class and its probability for the photo."""
+    """One class and its probability for the photo, or one output of a network that gives values."""
 
     index: int = Field(description="of the class in the network's output")
     name: str
     wordnet_id: str | None = None
-    probability: float = Field(ge=0, le=1)
+    probability: float | None = Field(None, ge=0, le=1, description="null where the network gives values")
+    value: float | None = Field(None, description="null where the network gives probabilities")
+    text: str = Field(description="the probability or the value, as people write it")
 
 
 class MapSummary(GradioModel):
@@ -51,17 +53,19 @@ class ExplanationSummary(GradioModel):
 
 
 class MapTestSummary(GradioModel):
-    """What the tests of one map found; the numbers of an empty map are null."""
+    """What the tests of one map found; the numbers of an empty map are null. Amounts are probabilities, or values."""
 
     sentence: str = Field(description="the finding in words")
-    deletion: list[float] | None = Field(None, description="the probability while ever more is hidden, hottest first")
-    insertion: list[float] | None = Field(None, description="the probability while it is brought back, hottest first")
+    deletion: list[float] | None = Field(None, description="the amount while ever more is hidden, hottest first")
+    insertion: list[float] | None = Field(None, description="the amount while it is brought back, hottest first")
     deletion_area: float | None = Field(None, description="under the curve; low is good")
     insertion_area: float | None = Field(None, description="under the curve; high is good")
-    drop: float | None = Field(None, description="what is lost when only what is hot is left, in percent; low is good")
+    drop: float | None = Field(
+        None, description="what is lost when only what is hot is left, in percent; low is good; null for values"
+    )
     share: float | None = Field(None, description="of the photo that is hidden for the next two")
-    hidden: float | None = Field(None, description="the probability with the hottest share hidden")
-    hidden_at_random: float | None = Field(None, description="the probability with as much hidden at random")
+    hidden: float | None = Field(None, description="the amount with the hottest share hidden")
+    hidden_at_random: float | None = Field(None, description="the amount with as much hidden at random")
 
 
 class AssessmentSummary(GradioModel):
@@ -75,7 +79,7 @@ class AssessmentSummary(GradioModel):
 
 def guesses(predictions: "Sequence[Prediction]") -> list[Guess]:
     """Predictions as they go over the wire."""
-    return [Guess(**vars(prediction)) for prediction in predictions]
+    return [Guess(**vars(prediction), text=prediction.text) for prediction in predictions]
 
 
 def summarize_map(heat_map: HeatMap, photo_size: tuple[int, int]) -> MapSummary:

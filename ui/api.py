@@ -42,7 +42,7 @@ def add(networks: Networks) -> None:
             network: the name of a network, as `python -m gradcam_core networks` lists them
             top: how many classes, from 1 to 1000
         Returns:
-            a list of index, name, wordnet_id and probability, most probable first
+            a list of index, name, wordnet_id, probability or value, and text, most probable first
         """
         photo = _photo(image)
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= 1000:

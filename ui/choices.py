@@ -72,15 +72,18 @@ def network_note(network: "gc.Classifier") -> str:
             f"({vgg.megabytes} MB, fetched once) is no better judge, but it is the network of the well-known articles: "
             "choose it to get their pictures."
         )
-    about = f"{len(network.labels)} classes, {network.parameters / 1e6:.1f} million parameters."
+    what = f"{len(network.labels)} classes"
+    if network.measures == "value":
+        what = "One value" if len(network.labels) == 1 else f"{len(network.labels)} values"
+    about = f"{what}, {network.parameters / 1e6:.1f} million parameters."
     return " ".join([about, *network.notes])
 
 
 def class_choices(network: "gc.Classifier", predictions: Sequence["gc.Prediction"] = ()) -> list[tuple[str, int]]:
     """(what is shown, index) of every class, the most probable first."""
-    top = {prediction.index: prediction.probability for prediction in predictions}
+    top = {prediction.index: prediction.text for prediction in predictions}
     names = {label.index: label.name.replace("_", " ") for label in network.labels}
-    likely = [(f"{names[index]} · {probability:.1%}", index) for index, probability in top.items()]
+    likely = [(f"{names[index]} · {text}", index) for index, text in top.items()]
     others = sorted(
         ((name, index) for index, name in names.items() if index not in top), key=lambda choice: choice[0].casefold()
     )

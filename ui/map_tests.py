@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from gradcam_core.networks.measures import percent, said
+
 if TYPE_CHECKING:
     from gradcam_core import Prediction
+    from gradcam_core.networks.measures import Measure
     from gradcam_core.trust import Assessment, Hidden, MapTest, SanityCheck
 
 WIDTH, HEIGHT = 200, 100  # of a chart, in its own units
@@ -21,12 +24,14 @@ def assessment_html(assessment: "Assessment") -> str:
     cards = "".join(_card(layer, test, assessment.random) for layer, test in assessment.maps.items())
     rows = [*assessment.maps.items(), ("random maps", assessment.random), ("a blob in the centre", assessment.centre)]
     body = "".join(
-        f'<tr><th scope="row">{escape(layer)}</th>{_cells(test, assessment.random)}</tr>' for layer, test in rows
+        f'<tr><th scope="row">{escape(layer)}</th>{_cells(test, assessment.random, assessment.target.measures)}</tr>'
+        for layer, test in rows
     )
     return (
-        f"<section><h3>Evidence for {name} · {_percent(assessment.target.probability)}</h3>"
-        f"<p>The curves are the probability of {name} while the photo is hidden, from nothing on the left to all on "
-        "the right (deletion), and while it is brought back (insertion). Solid: this map. Dashed: random maps.</p>"
+        f"<section><h3>Evidence for {name} · {_marked_up(assessment.target.text)}</h3>"
+        f"<p>The curves are the {assessment.target.measures} of {name} while the photo is hidden, from nothing on the "
+        "left to all on the right (deletion), and while it is brought back (insertion). Solid: this map. Dashed: "
+        "random maps.</p>"
         f'<div class="mt-cards">{cards}</div>'
         '<div class="mt-scroll" tabindex="0" role="region" aria-label="The numbers"><table>'
         '<thead><tr><th scope="col">map</th>'
@@ -67,15 +72,15 @@ def hidden_html(hidden: "Hidden", before: "Prediction") -> str:
     height, width = hidden.photo.shape[:2]
     picture = base64.b64encode(cv2.imencode(".png", hidden.photo[..., ::-1])[1].tobytes()).decode()
     bars = "".join(
-        f'<li><span>{escape(now.name)}</span><b style="width: {100 * now.probability:.1f}%"></b>'
-        f"<span>{_percent(now.probability)}</span></li>"
+        f'<li><span>{escape(now.name)}</span><b style="width: {100 * (now.probability or 0):.1f}%"></b>'
+        f"<span>{_marked_up(now.text)}</span></li>"
         for now in hidden.predictions
     )
-    what = f"{_percent(hidden.share)} of the photo hidden"
+    what = f"{_marked_up(percent(hidden.share))} of the photo hidden"
     return (
         f'<figure class="mt-hidden"><img src="data:image/png;base64,{picture}" alt="The photo with {what}"'
         f' width="{width}" height="{height}"><figcaption><p><strong>{what}: {escape(before.name)} from '
-        f"{_percent(before.probability)} to {_percent(hidden.target.probability)}.</strong> As the network gets it, "
+        f"{_marked_up(before.text)} to {_marked_up(hidden.target.text)}.</strong> As the network gets it, "
         f"{width} × {height} pixels; what is hidden has the photo's mean colour.</p><ol>{bars}</ol></figcaption>"
         "</figure>"
     )
@@ -90,10 +95,10 @@ def _card(layer: str, test: "MapTest", random: "MapTest") -> str:
 def _chart(kind: str, test: "MapTest", random: "MapTest") -> str:
     area, by_random = (getattr(of.curves, f"{kind}_area") for of in (test, random))
     title, said = f"{kind.capitalize()} {area:.2f}", f"random {by_random:.2f}; {CURVES[kind]}"
-    lines = "".join(
-        f'<polyline class="{name}" points="{_points(getattr(of.curves, kind))}"/>'
-        for name, of in (("mt-random", random), ("mt-own", test))
-    )
+    curves = {"mt-random": getattr(random.curves, kind), "mt-own": getattr(test.curves, kind)}
+    every = np.concatenate(list(curves.values()))
+    ends = (0.0, 1.0) if test.drop is not None else (every.min(), every.max())  # a value is not from 0 to 1
+    lines = "".join(f'<polyline class="{name}" points="{_points(curve, *ends)}"/>' for name, curve in curves.items())
     return (
         f'<figure><svg viewBox="-1 -1 {WIDTH + 2} {HEIGHT + 2}" role="img" aria-label="{title}, {said}">'
         f'<rect width="{WIDTH}" height="{HEIGHT}"/>{lines}</svg>'
@@ -101,27 +106,27 @@ def _chart(kind: str, test: "MapTest", random: "MapTest") -> str:
     )
 
 
-def _points(curve: np.ndarray) -> str:
-    """The curve from (0, 0) on the left to (1, 1) on the right above, in the chart's units."""
-    across = np.linspace(0, WIDTH, len(curve))
-    return " ".join(f"{x:.1f},{HEIGHT * (1 - y):.1f}" for x, y in zip(across, curve, strict=True))
+def _points(curve: np.ndarray, low: float = 0, high: float = 1) -> str:
+    """The curve from (0, low) on the left to (1, high) on the right above, in the chart's units."""
+    across, up = np.linspace(0, WIDTH, len(curve)), (curve - low) / (high - low or 1)
+    return " ".join(f"{x:.1f},{HEIGHT * (1 - y):.1f}" for x, y in zip(across, up, strict=True))
 
 
-def _cells(test: "MapTest", random: "MapTest") -> str:
+def _cells(test: "MapTest", random: "MapTest", measures: "Measure") -> str:
     if test.curves is None or random.curves is None:
         return '<td colspan="5">no evidence to hide</td>'
-    drop, drop_at_random, hidden, hidden_at_random = (  # no map with curves lacks one of them
+    drop, drop_at_random, hidden, hidden_at_random = (  # no map with curves lacks one of them; a value has no drop
         number or 0.0 for number in (test.drop, random.drop, test.hidden, test.hidden_at_random)
     )
     values = (
         (f"{test.curves.deletion_area:.2f}", test.curves.deletion_area < random.curves.deletion_area),
         (f"{test.curves.insertion_area:.2f}", test.curves.insertion_area > random.curves.insertion_area),
-        (f"{drop:.0f}&nbsp;%", drop < drop_at_random),
-        (_percent(hidden), hidden < hidden_at_random),
-        (_percent(hidden_at_random), False),
+        ("–" if test.drop is None else f"{drop:.0f}&nbsp;%", drop < drop_at_random),
+        (_marked_up(said(hidden, measures)), hidden < hidden_at_random),
+        (_marked_up(said(hidden_at_random, measures)), False),
     )
     return "".join(f"<td>{f'<strong>{value}</strong>' if is_better else value}</td>" for value, is_better in values)
 
 
-def _percent(share: float) -> str:
-    return "&lt;&nbsp;0.1&nbsp;%" if 0 < share < 0.001 else f"{100 * share:.{1 if share < 0.0995 else 0}f}&nbsp;%"
+def _marked_up(amount: str) -> str:
+    return escape(amount).replace(" ", "&nbsp;")

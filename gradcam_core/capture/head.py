@@ -48,7 +48,8 @@ def read(output: tf.Tensor) -> Head:
         is_sum = last.op.type in _SUMS_OF_WEIGHTS or (
             last.op.type == "AddV2" and _handed_on(last.op.inputs[0]).op.type in _SUMS_OF_WEIGHTS
         )
-        return Head("linear", rows_of(output), is_bounded=_is_bounded(output), is_plain=is_sum)
+        is_plain = is_sum or (last.op.type == "Tanh" and output.shape[1:].num_elements() == 1)  # it has two signs
+        return Head("linear", rows_of(output), is_bounded=_is_bounded(output), is_plain=is_plain)
     is_plain = last.op.type in ("LogSoftmax", "Sigmoid", "Softmax")
     if found.axis is not None and _groups(found.logits, found.axis) > 1:
         found, is_plain = _each(found), False

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from .. import COLORMAPS
 from ..pictures.saving import file_name
 from ..settings import FUSIONS
-from .options import each, explained, load_network, of_maps, of_network, percent
+from .options import each, explained, load_network, of_maps, of_network
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         folder = folders[photo]
         result.save(folder, opacity=options.opacity, colormap=options.colormap, mode=mode, fusion=options.fuse)
         empty = [name for name, heat_map in result.maps.items() if heat_map.is_empty]
-        tqdm.write(f"{photo}: {percent(result.target)} -> {folder}")
+        tqdm.write(f"{photo}: {result.target.name} {result.target.text} -> {folder}")
         if empty:
             tqdm.write(f"  no evidence for {result.target.name} in {', '.join(empty)}")
 

@@ -14,7 +14,7 @@ from ..settings import METHODS, SCORES, SMOOTHINGS
 
 if TYPE_CHECKING:
     from ..maps.explanation import Explanation
-    from ..networks.classifier import Classifier, Prediction
+    from ..networks.classifier import Classifier
 
 PROGRAM = "gradcam"
 
@@ -149,11 +149,6 @@ def each(photos: Sequence[str], one: Callable[[str], None], done: str) -> int:
 def advance(bar: tqdm, done: int, total: int) -> None:
     bar.total = total
     bar.update(done - bar.n)
-
-
-def percent(prediction: "Prediction") -> str:
-    probability = prediction.probability
-    return f"{prediction.name} {'<0.1%' if probability < 0.001 else format(probability, '.1%')}"
 
 
 def complain(sentence: str) -> None:

@@ -5,7 +5,7 @@ import argparse
 from tqdm import tqdm
 
 from .. import read_image
-from .options import each, load_network, of_network, percent
+from .options import each, load_network, of_network
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,6 +27,6 @@ def run(options: argparse.Namespace) -> int:
 
     def one(photo: str) -> None:
         predictions = network.predict(read_image(photo), options.top)
-        tqdm.write(f"{photo}: {', '.join(map(percent, predictions))}")
+        tqdm.write(f"{photo}: {', '.join(f'{found.name} {found.text}' for found in predictions)}")
 
     return each(options.photos, one, "read")

@@ -6,7 +6,7 @@ import sys
 from tqdm import tqdm
 
 from ..trust import Assessment, assess, sanity_check
-from .options import advance, each, explained, load_network, of_maps, of_network, percent, settings_of
+from .options import advance, each, explained, load_network, of_maps, of_network, settings_of
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         explanation = explained(options, network, photo)
         with bar("Hiding parts") as shown:
             found = assess(network, explanation, options.steps, lambda done, total: advance(shown, done, total))
-        tqdm.write(f"{photo}: {percent(found.target)}\n\n{_tests_table(found)}\n")
+        tqdm.write(f"{photo}: {found.target.name} {found.target.text}\n\n{_tests_table(found)}\n")
         for test in found.maps.values():
             tqdm.write(f"{test.sentence[0].upper()}{test.sentence[1:]}.")
         if options.sanity:
@@ -73,6 +73,7 @@ def _tests_table(found: Assessment) -> str:
     for name, test in tests.items():
         numbers = "no evidence"
         if test.curves is not None:
-            numbers = f"{test.curves.deletion_area:8.2f}  {test.curves.insertion_area:9.2f}  {test.drop:4.0f} %"
+            drop = "-" if test.drop is None else f"{test.drop:.0f} %"
+            numbers = f"{test.curves.deletion_area:8.2f}  {test.curves.insertion_area:9.2f}  {drop:>6}"
         lines.append(f"{name:{width}}  {numbers}")
     return "\n".join(lines)

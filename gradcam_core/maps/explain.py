@@ -44,7 +44,7 @@ def explain(
     Args:
         network: what `load` gives.
         photo: anything `read_image` takes; for a network of other channels what `Classifier.read` takes.
-        target: a class by index, name or WordNet id; None takes the most probable one.
+        target: a class by index, name or WordNet id; None takes the most probable one, or the first value.
         layers: "stages" (one per resolution stage), "all", "last", a name, or names. The method "cam" has one layer,
             which every one of these words means.
         method: how activations and gradients become a map, one of ``METHODS``.
@@ -137,6 +137,8 @@ def explain_classes(
         raise SettingError("CAM shows the head's weights, which make the logit. Choose it as the score, or Grad-CAM.")
     photo = network.read(photo)
     indices = [network.resolve_target(target) for target in targets]
+    if network.measures == "value":  # none is more probable than another
+        indices = [index or 0 for index in indices]
     other = network.resolve_target(instead_of)
     chosen = select(network, layers, method)
     batch = network.to_input(photo)

@@ -17,7 +17,7 @@ from ..settings import FUSIONS
 
 if TYPE_CHECKING:
     from ..capture.layers import Layer
-    from ..networks.classifier import Prediction
+    from ..networks.measures import Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,8 @@ class Explanation:
     Attributes:
         network: the network's name.
         photo: uint8 (H, W, 3), upright RGB; float32 (H, W, c) for a network of c channels, neither 1 nor 3.
-        predictions: the most probable classes, most probable first.
-        target: the class that is explained, with its probability.
+        predictions: the most probable classes, most probable first; or values, in their order.
+        target: the class that is explained, with its probability, or the output with its value.
         maps: `HeatMap` by layer name, in network order (shallow to deep).
         score: "logit" or "probability".
         method: the method's name, one of ``METHODS``.

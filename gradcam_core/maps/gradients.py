@@ -24,7 +24,7 @@ _alone = threading.Lock()
 
 def scores_of(network: Classifier, logits: tf.Tensor, score: str) -> tf.Tensor:
     """What is explained, "logit" or "probability": float32 (n, classes) from float32 (n, classes) logits."""
-    if score == "logit" or network.activation == "none":
+    if score == "logit" or network.activation == "none" or network.measures == "value":
         return logits
     is_sigmoid = network.activation == "sigmoid" and not network.is_binary
     return tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)

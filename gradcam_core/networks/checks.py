@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from ..capture.feeding import Feed
+from ..capture.head import HANDS_ON
 from ..capture.recording import Recording, record
 from ..errors import GradcamError, NetworkError, SettingError
 from .inputs import Input
@@ -24,9 +25,29 @@ def recorded(name: str, model: keras.Model, feed: Feed, image: Input, size: tupl
             raise SettingError(sentence) from error
         raise NetworkError(f"{name} cannot be run on a photo of {sides} pixels: {what}") from error
     shape = tuple(found.output.shape)
-    if len(shape) < 2 or None in shape[1:] or any(side != 1 for side in shape[1:-1]):
+    if None in shape[1:] or any(side != 1 for side in shape[1:-1]):
         raise NetworkError(f"{name} gives {shape}; one score for each class, (batch, classes), is needed.")
     return found
+
+
+# Operations that leave no score, and so no gradient.
+_DECIDES = {
+    "ArgMax", "ArgMin", "Ceil", "Equal", "Floor", "Greater", "GreaterEqual", "InTopKV2", "Less", "LessEqual",
+    "LogicalAnd", "LogicalNot", "LogicalOr", "NotEqual", "OneHot", "Rint", "Round", "Sign",
+}  # fmt: skip
+
+
+def refuse_decisions(name: str, recording: Recording) -> None:
+    """Raise a NetworkError where a network gives the class it decided for, and no scores."""
+    output = recording.output
+    while output.op.type in HANDS_ON or output.op.type == "StridedSlice":
+        output = output.op.inputs[output.value_index if output.op.type == "IdentityN" else 0]
+    is_index = output.op.type in ("TopK", "TopKV2") and output.value_index == 1
+    if output.op.type in _DECIDES or is_index or output.dtype.is_integer or output.dtype.is_bool:
+        raise NetworkError(
+            f"{name} gives what it decided for ({output.op.type}), and no score of which a map could be made. Make a "
+            "model that ends before that: keras.Model(model.inputs, scores)."
+        )
 
 
 def prepared(name: str, preprocess: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) -> np.ndarray:

@@ -14,13 +14,14 @@ import tensorflow as tf
 
 from ..capture import layers
 from ..capture.recording import Recording, compiled, record
-from ..errors import NetworkError, TargetError
+from ..errors import NetworkError, SettingError, TargetError
 from ..photos import Source
 from ..photos.channels import read_channels, resized, to_grey
 from ..settings import check_count
-from .checks import prepared, recorded
+from .checks import prepared, recorded, refuse_decisions
 from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of
-from .reading import AS_THEY_ARE, LOST, activated, checked_activation
+from .measures import MEASURES, Measure, Prediction, trained_for
+from .reading import AS_THEY_ARE, LOST, ONE_VALUE, activated, checked_activation
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 LabelSource = Sequence[str | tuple[str, str]]
@@ -38,16 +39,6 @@ class Label:
     name: str
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One class and its probability in [0, 1] for one photo."""
-
-    index: int
-    wordnet_id: str | None
-    name: str
-    probability: float
-
-
 class Classifier:
     """A Keras image classifier, ready to be asked and explained. The model inside is never changed.
 
@@ -55,15 +46,21 @@ class Classifier:
         name: what to call it.
         model: a Keras model of any kind that has been built: an image in, one vector of class scores out, which are
             logits, or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
+            One linear output is a value (an age, an angle), unless two names make it the logit of two classes.
         labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
         preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it. A model of
             one channel gives it grey, (1, h, w, 1); one of other counts the values as they are, (1, h, w, c).
+        measures: what linear outputs are: "probability" (they are logits) or "value"; None goes by the loss that the
+            model was compiled with, or else by their number.
         image: name or place of the input that takes the photo; None where there is but one that can.
         inputs: a value for each other input, by its name or place, the same for all photos: a number or an array
             without an axis for the photos. What takes an image may be given a photo, which is prepared as the other is.
         output: name or place of the output that is explained; None where there is but one.
         shown: the channels that stand for red, green and blue in pictures, where the model takes neither 1 nor 3.
+
+    Attributes:
+        measures: what the outputs are shown as.
 
     Raises:
         NetworkError: the model is no image classifier that can be explained, or the labels do not fit it.
@@ -78,6 +75,7 @@ class Classifier:
         input_size: tuple[int, int] | None = None,
         preprocess: Preprocess | None = None,
         *,
+        measures: Measure | None = None,
         image: str | int | None = None,
         inputs: Values | None = None,
         output: str | int | None = None,
@@ -91,19 +89,31 @@ class Classifier:
         self.channels = taken.channels or 3
         self.shown = chosen_channels(name, self.channels, shown)
         self._preprocess = preprocess
-        self._how: dict[str, Any] = {"image": image, "inputs": inputs, "output": output, "shown": shown}
+        self._how = {"image": image, "inputs": inputs, "output": output, "shown": shown}
         self._feed = fed(name, everything, taken, inputs, output, self._as_other)
         self.recording = recorded(name, model, self._feed, taken, self.input_size)
-        outputs = self.recording.output.shape[1:].num_elements()
-        self.is_binary = outputs == 1
-        self.labels = _labels(name, labels, 2 if self.is_binary else outputs)
+        refuse_decisions(name, self.recording)
         self.parameters: int = model.count_params()
         self._passes: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
         self._built = 0
         self._lock = threading.RLock()
+        if measures not in (None, *MEASURES):
+            raise SettingError(f"What the outputs measure is 'probability' or 'value', not {measures!r}.")
+        known = measures or trained_for(getattr(model, "loss", None))
+        count = self.recording.output.shape[1:].num_elements()
+        self.measures: Measure = self._measured(known, count, labels)
+        self.is_binary = count == 1 and self.measures == "probability"
+        self._is_guessed = count == 1 and self.measures == "value" and known is None and labels is None
+        self.labels = _labels(name, labels, 2 if self.is_binary else count, self.measures)
+
+    def _measured(self, known: Measure | None, count: int, labels: LabelSource | None) -> Measure:
+        if known == "probability" or (count == 1 and labels is not None and len(labels) == 2):
+            return "probability"
+        return "value" if (known or count == 1) and self.activation == "linear" else "probability"
 
     def __repr__(self) -> str:
-        return f"Classifier({self.name!r}, {len(self.labels)} classes, input {self.input_size})"
+        what = "values" if self.measures == "value" else "classes"
+        return f"Classifier({self.name!r}, {len(self.labels)} {what}, input {self.input_size})"
 
     @cached_property
     def layers(self) -> tuple[layers.Layer, ...]:
@@ -119,9 +129,9 @@ class Classifier:
     def activation(self) -> str:
         """How logits become probabilities: "softmax", "sigmoid" (each alone), "linear" or "none".
 
-        "linear" is a network that ends in logits; their softmax is shown. "none" is one whose outputs are probabilities
-        and whose logits cannot be found; they are explained as they are. Where the output is not plainly one of these,
-        it is found out once, with a photo of noise.
+        "linear" is a network that ends in logits, whose softmax is shown, or in values. "none" is one whose outputs are
+        probabilities and whose logits cannot be found; they are explained as they are. Where the output is not plainly
+        one of these, it is found out once, with a photo of noise.
         """
         if self.recording.head.is_plain:
             return self.recording.head.activation
@@ -135,6 +145,7 @@ class Classifier:
         """What a visitor should know of how this network is read: a sentence each."""
         lost = [layer.name for layer in self.layers if layer.preset and layer.place is None]
         notes = [AS_THEY_ARE.format(self.name)] if self.activation == "none" else []
+        notes += [ONE_VALUE.format(self.name)] if self._is_guessed else []
         return (*notes, *([LOST.format(self.name, ", ".join(lost))] if lost else []))
 
     @property
@@ -176,20 +187,26 @@ class Classifier:
         return np.moveaxis(image, -1, 0) if taken.is_channels_first else image
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """float32 (classes,) in [0, 1] from float32 (classes,) logits: those that the model itself gives."""
+        """float32 (classes,) in [0, 1] from float32 (classes,) logits: those that the model itself gives.
+
+        Of a network that gives values, the values.
+        """
+        if self.measures == "value":
+            return activated(logits, "none")
         if self.is_binary and self.activation != "none":
             return activated(logits, "softmax")
         return activated(logits, self.activation)
 
     def top(self, probabilities: np.ndarray, count: int = 5) -> tuple[Prediction, ...]:
-        """The ``count`` most probable classes, most probable first."""
-        order = np.argsort(-probabilities, kind="stable")[:count]
-        return tuple(self.prediction(int(index), probabilities) for index in order)
+        """The ``count`` most probable classes, most probable first; of values the first, in their order."""
+        order = np.arange(len(probabilities)) if self.measures == "value" else np.argsort(-probabilities, kind="stable")
+        return tuple(self.prediction(int(index), probabilities) for index in order[:count])
 
     def prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
-        """One class with its probability."""
-        label = self.labels[index]
-        return Prediction(label.index, label.wordnet_id, label.name, float(probabilities[index]))
+        """One class with its probability, or one value."""
+        label, amount = self.labels[index], float(probabilities[index])
+        probability, value = (None, amount) if self.measures == "value" else (amount, None)
+        return Prediction(label.index, label.wordnet_id, label.name, probability, value)
 
     def predict(self, photo: np.ndarray, top: int = 5) -> tuple[Prediction, ...]:
         """The ``top`` most probable classes of a photo, most probable first.
@@ -242,7 +259,8 @@ class Classifier:
     def around(self, model: keras.Model) -> "Classifier":
         """The same with another model of the same kind inside."""
         labels = [label.name if label.wordnet_id is None else (label.wordnet_id, label.name) for label in self.labels]
-        return Classifier(self.name, model, labels, self.input_size, self._preprocess, **self._how)
+        how: dict[str, Any] = {**self._how, "measures": self.measures}
+        return Classifier(self.name, model, labels, self.input_size, self._preprocess, **how)
 
     def _paired(self, outputs: tf.Tensor) -> tf.Tensor:
         if not self.is_binary:
@@ -319,9 +337,10 @@ def _listed(labels: Sequence[Label]) -> str:
     return ", ".join(f"{label.name} ({label.index})" for label in labels)
 
 
-def _labels(name: str, labels: LabelSource | None, count: int) -> tuple[Label, ...]:
+def _labels(name: str, labels: LabelSource | None, count: int, measures: Measure) -> tuple[Label, ...]:
     if labels is None:
-        labels = [f"class {index}" for index in range(count)]
+        what = "value" if measures == "value" else "class"
+        labels = ["value"] if (what, count) == ("value", 1) else [f"{what} {index}" for index in range(count)]
     if len(labels) != count:
         raise NetworkError(
             f"{name} has {count} classes, but {len(labels)} names were given. Give one name for each class."

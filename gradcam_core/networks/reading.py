@@ -10,6 +10,10 @@ AS_THEY_ARE = (
     "{} gives its probabilities in a way in which no logits could be found, so its outputs are explained as they are: "
     "where it is very sure, maps may be faint or empty."
 )
+ONE_VALUE = (
+    "{} ends in one number without an activation, which is shown as a value, as of an age or an angle. If it is the "
+    "logit of two classes, give the names of both."
+)
 LOST = (
     "{} moves what it sees in a way that cannot be followed, so where the cells of {} lie in the photo is not known: "
     "their maps are stretched over the whole photo."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SettingError
+from ..networks.measures import Measure, Prediction, percent, said
 from ..pictures.render import resize_heat
 from ..settings import Progress, check_count
 from .baselines import centre_blob, random_map
@@ -18,7 +19,7 @@ from .hiding import SHARE, average_drop, increase_in_confidence, lit, probabilit
 
 if TYPE_CHECKING:
     from ..maps.explanation import Explanation
-    from ..networks.classifier import Classifier, Prediction
+    from ..networks.classifier import Classifier
 
 _SEEDS = range(3)  # of the random baseline, where it is a mean
 
@@ -26,6 +27,9 @@ _SEEDS = range(3)  # of the random baseline, where it is a mean
 @dataclass(frozen=True, eq=False)
 class MapTest:
     """What `assess` found of one map. All but the sentence is None where the map is empty.
+
+    Of a network that gives values, the curves and what is hidden are values, and there is neither drop nor increase:
+    a value has no natural zero.
 
     Attributes:
         curves: of deletion and insertion.
@@ -117,14 +121,16 @@ def assess(
         share = count / math.prod(size)
         by_random = float(found["random", "hidden", count].mean())
         hidden = by_random if key == "random" else float(found[key, "hidden"][0])
-        sentence = f"hiding {the}{_percent(share)} {where} {_change(whole, hidden, target.name)}"
+        change = partial(_change, network.measures, whole)
+        sentence = f"hiding {the}{percent(share)} {where} {change(hidden, target.name)}"
         if key != "random":
-            sentence += f"; hiding {_percent(share)} at random {_change(whole, by_random, 'it', short=True)}"
+            sentence += f"; hiding {percent(share)} at random {change(by_random, 'it', short=True)}"
+        is_share = network.measures == "probability"
         return MapTest(
             sentence=sentence,
             curves=curves_from(key, found),
-            drop=average_drop(whole, found[key, "lit"]),
-            increase=increase_in_confidence(whole, found[key, "lit"]),
+            drop=average_drop(whole, found[key, "lit"]) if is_share else None,
+            increase=increase_in_confidence(whole, found[key, "lit"]) if is_share else None,
             share=share,
             hidden=hidden,
             hidden_at_random=by_random,
@@ -144,15 +150,9 @@ def assess(
     )
 
 
-def _percent(share: float) -> str:
-    if share < 0.001:
-        return "0 %" if share == 0 else "< 0.1 %"
-    return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
-
-
-def _change(before: float, after: float, name: str, short: bool = False) -> str:
-    if _percent(before) == _percent(after):
-        return f"leaves {name} at {_percent(after)}"
-    verb = "lowers" if after < before else "raises"
-    start = "" if short else f" from {_percent(before)}"
-    return f"{verb} {name}{start} to {_percent(after)}"
+def _change(measures: Measure, before: float, after: float, name: str, short: bool = False) -> str:
+    was, now = said(before, measures), said(after, measures)
+    if was == now:
+        return f"leaves {name} at {now}"
+    start = "" if short else f" from {was}"
+    return f"{'lowers' if after < before else 'raises'} {name}{start} to {now}"

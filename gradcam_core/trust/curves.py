@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Curves:
     """The probability of the target while the hottest pixels are hidden, and while they are brought back.
 
+    Of a network that gives values, the value: the curves and their areas are in its units, and not from 0 to 1.
+
     Attributes:
         deletion: float32 (steps + 1,) in [0, 1], from the whole photo to its mean colour. Low is good.
         insertion: float32 (steps + 1,) in [0, 1], from the blurred photo to the whole one. High is good.

@@ -20,7 +20,8 @@ from ..settings import BATCH_PIXELS, Progress
 from .baselines import random_map
 
 if TYPE_CHECKING:
-    from ..networks.classifier import Classifier, Prediction
+    from ..networks.classifier import Classifier
+    from ..networks.measures import Prediction
     from ..photos import Source
 
 SHARE = 0.2  # of the photo, hidden for a sentence

@@ -172,10 +172,7 @@ def test_a_network_file_gets_its_photos_as_it_was_trained(run, photo, own_networ
         answer = run("predict", photo, *own_network, *options)
         assert (answer.returncode, answer.stderr) == (0, "")
         network = gc.load(own_network[1], preprocess=preprocess)
-        expected = ", ".join(
-            f"{found.name} {'<0.1%' if found.probability < 0.001 else format(found.probability, '.1%')}"
-            for found in network.predict(gc.read_image(photo))
-        )
+        expected = ", ".join(f"{found.name} {found.text}" for found in network.predict(gc.read_image(photo)))
         assert answer.stdout == f"{photo}: {expected}\n"
         printed.append(answer.stdout)
         answer = run("explain", photo, *own_network, *options, "--out", Path("out") / str(preprocess))

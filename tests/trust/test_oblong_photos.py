@@ -6,6 +6,7 @@ import pytest
 from tiny_networks import noise
 
 from gradcam_core import Classifier, explain
+from gradcam_core.networks.measures import percent
 from gradcam_core.pictures.render import resize_heat
 from gradcam_core.trust import (
     assess,
@@ -145,7 +146,7 @@ def test_a_map_is_measured_as_it_would_be_alone(key):
     assert found.hidden == pytest.approx(lit(hide_hottest(network, PHOTO, "lit", heat, found.share).photo), abs=1e-6)
     assert found.drop == pytest.approx(average_drop(*keep_hottest(network, PHOTO, "lit", heat)), abs=1e-3)
     verb = "lowers" if found.hidden < result.target.probability else "raises"
-    change = f"lit from {100 * lit(PHOTO):.0f} % to {100 * found.hidden:.0f} %"
+    change = f"lit from {percent(lit(PHOTO))} to {percent(found.hidden)}"
     assert change in found.sentence or "leaves lit at" in found.sentence
     assert verb in found.sentence or "leaves" in found.sentence
 
@@ -156,7 +157,7 @@ def test_a_map_that_marks_less_than_a_fifth_is_tested_by_what_it_marks():
     lamp[REGION] = 255, 0, 0
     found = assess(network, explain(network, lamp, "lit"), steps=1).maps["red"]
     assert found.share == 32 / PIXELS
-    assert found.sentence.startswith("hiding the 13 % that red marks lowers lit from ")
+    assert found.sentence.startswith("hiding the 13.3 % that red marks lowers lit from ")
     at_random = [lit(hidden(lamp, random_map((HEIGHT, WIDTH), seed), 32)) for seed in range(3)]
     assert found.hidden_at_random == pytest.approx(np.mean(at_random), abs=1e-6)
 

@@ -204,7 +204,7 @@ def test_the_sheet_names_the_network_the_class_of_each_row_and_every_layer(onloo
     onlooker.see("two")
     name, saved, written = sheet(onlooker)
     assert name == "gradcam-handmade-tawny_owl.png"
-    rows = [("handmade: tawny owl, 62 %", 0), ("handmade: lynx, < 0.1 %", saved.shape[0] / 2)]
+    rows = [("handmade: tawny owl, 62 %", 0), ("handmade: lynx, <0.1 %", saved.shape[0] / 2)]
     expected = []
     for title, top in rows:
         expected.append([title, GAP, top + 28])

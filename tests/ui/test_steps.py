@@ -122,7 +122,7 @@ def test_a_class_chosen_beforehand_holds_for_the_first_photo_alone(steps, upload
     before = Shown("own", None, 2, (1,), instead_of=0)
     after, *classes, grid = steps.photo(uploads[0], before)
     best = grid[0].predictions[0]
-    shown_as = f"{best.name.replace('_', ' ')} · {best.probability:.1%}"
+    shown_as = f"{best.name.replace('_', ' ')} · {best.text}"
     assert all(dropdown.choices[0] == (shown_as, best.index) for dropdown in classes)
     assert after == replace(before, photo=uploads[0])
     assert rows(grid) == [2, 1]
