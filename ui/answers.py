@@ -22,6 +22,7 @@ class Guess(GradioModel):
     wordnet_id: str | None = None
     probability: float | None = Field(None, ge=0, le=1, description="null where the network gives values")
     value: float | None = Field(None, description="null where the network gives probabilities")
+    share: float | None = Field(None, ge=0, le=1, description="of the photo, where the network gives a class a pixel")
     text: str = Field(description="the probability or the value, as people write it")
 
 

@@ -72,7 +72,7 @@ def hidden_html(hidden: "Hidden", before: "Prediction") -> str:
     height, width = hidden.photo.shape[:2]
     picture = base64.b64encode(cv2.imencode(".png", hidden.photo[..., ::-1])[1].tobytes()).decode()
     bars = "".join(
-        f'<li><span>{escape(now.name)}</span><b style="width: {100 * (now.probability or 0):.1f}%"></b>'
+        f'<li><span>{escape(now.name)}</span><b style="width: {100 * (now.probability or now.share or 0):.1f}%"></b>'
         f"<span>{_marked_up(now.text)}</span></li>"
         for now in hidden.predictions
     )

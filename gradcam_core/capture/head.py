@@ -25,7 +25,7 @@ class Head:
 
     Attributes:
         activation: "softmax" of all logits, "sigmoid" of each, or "linear" where the output shows none.
-        logits: float32 (n, classes).
+        logits: float32 (n, classes); (n, h, w, classes) of an output for each pixel.
         is_log: whether the output is the logarithm of the probabilities.
         is_bounded: whether a "linear" one ends in some other function than a weighted sum or a ReLU, so that values
             from 0 to 1 may be probabilities after all.
@@ -51,7 +51,7 @@ def read(output: tf.Tensor) -> Head:
         is_plain = is_sum or (last.op.type == "Tanh" and output.shape[1:].num_elements() == 1)  # it has two signs
         return Head("linear", rows_of(output), is_bounded=_is_bounded(output), is_plain=is_plain)
     is_plain = last.op.type in ("LogSoftmax", "Sigmoid", "Softmax")
-    if found.axis is not None and _groups(found.logits, found.axis) > 1:
+    if found.axis is not None and _groups(found.logits, found.axis) > 1 and not (is_grid(output) and found.axis == 3):
         found, is_plain = _each(found), False
     activation = "sigmoid" if found.axis is None else "softmax"
     return Head(activation, rows_of(found.logits), is_log, is_plain=is_plain)
@@ -66,9 +66,16 @@ def _handed_on(tensor: tf.Tensor) -> tf.Tensor:
 _SUMS_OF_WEIGHTS = {"BatchMatMulV2", "BiasAdd", "Conv2D", "Einsum", "MatMul"}
 
 
+def is_grid(output: tf.Tensor) -> bool:
+    """Whether an output is (n, h, w, classes) of more than one pixel, as of a segmentation."""
+    return output.shape.rank == 4 and any(side != 1 for side in output.shape[1:3])
+
+
 def rows_of(tensor: tf.Tensor) -> tf.Tensor:
-    """float32 (n, classes) from (n, ..., classes)."""
+    """float32 (n, classes) from (n, ..., classes); those of a grid stay where they are."""
     tensor = tf.cast(tensor, tf.float32)
+    if is_grid(tensor):
+        return tensor
     count = tensor.shape[1:].num_elements()
     return tf.reshape(tensor, (-1, count) if count else (tf.shape(tensor)[0], -1))
 

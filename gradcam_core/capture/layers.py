@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .head import HANDS_ON
+from .head import HANDS_ON, is_grid
 from .moves import follow
 from .place import Place, place_of
 from .recording import Recording
@@ -100,6 +100,7 @@ def _tensors(recording: Recording) -> list[_Tensor]:
         return (shape[:1] + tuple(shape[axis] for axis in place.axes) if place else shape), place
 
     shapes = {-1: tuple(recording.batch.shape)} | {i: seen(call.output)[0] for i, call in enumerate(calls)}
+    of_head = _of_head(recording)
     tensors: list[_Tensor] = []
     for call in calls:
         inputs = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
@@ -117,7 +118,7 @@ def _tensors(recording: Recording) -> list[_Tensor]:
         tensors.append(
             _Tensor(
                 name=call.path,
-                kind=kind if sources else None,
+                kind=kind if sources and call.output.name not in of_head else None,
                 shape=shape,
                 parameters=call.operation.count_params() if isinstance(call.operation, keras.Layer) else 0,
                 inputs=sources,
@@ -127,6 +128,19 @@ def _tensors(recording: Recording) -> list[_Tensor]:
             )
         )
     return tensors
+
+
+def _of_head(recording: Recording) -> set[str]:
+    """The names of the tensors that hold the scores of pixels: what makes them is explained, and not they."""
+    found: set[str] = set()
+    tensor, is_last = recording.output, not is_grid(recording.output)
+    while not is_last:
+        found.add(tensor.name)
+        is_last = tensor.op.type in ("Conv2D", "Einsum", "MatMul", "BatchMatMulV2", "Placeholder")
+        inputs = [x for x in tensor.op.inputs if tf.get_static_value(x) is None and x.op.type != "ReadVariableOp"]
+        is_last = is_last or len(inputs) != 1
+        tensor = inputs[0] if inputs else tensor
+    return found
 
 
 def _sources(recording: Recording) -> dict[str, frozenset[int]]:

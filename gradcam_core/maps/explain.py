@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..errors import SettingError, TargetError
+from ..photos.channels import resized
 from ..settings import METHODS, SCORES, SMOOTHINGS, VERSION, Progress, check_count
 from .explanation import Explanation, HeatMap
 
@@ -34,6 +35,7 @@ def explain(
     weight: float = 1.0,
     against: bool = False,
     smoothing: str = "none",
+    region: np.ndarray | None = None,
     top: int = 5,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -56,6 +58,8 @@ def explain(
             the score is negated.
         smoothing: the mean over several views of the photo: "flips" (2 passes), "shifts" (10) or "noise" (16), see
             `passes.smoothed`.
+        region: for a network that gives a class for each pixel: the part of the photo whose scores are summed up,
+            (H, W) of 0 (or False) to 1 (or True), of any size; None takes, for each class, the pixels that have it.
         top: how many predictions to keep.
         progress: called as progress(done, total) where there are many passes; what it raises ends the work.
 
@@ -78,6 +82,7 @@ def explain(
         weight=weight,
         against=against,
         smoothing=smoothing,
+        region=region,
         top=top,
         progress=progress,
     )[0]
@@ -95,6 +100,7 @@ def explain_classes(
     weight: float = 1.0,
     against: bool = False,
     smoothing: str = "none",
+    region: np.ndarray | None = None,
     top: int = 5,
     progress: Progress | None = None,
 ) -> tuple[Explanation, ...]:
@@ -141,6 +147,7 @@ def explain_classes(
         indices = [index or 0 for index in indices]
     other = network.resolve_target(instead_of)
     chosen = select(network, layers, method)
+    within = None if region is None else _within(network, region, method, smoothing)
     batch = network.to_input(photo)
     is_plain = METHODS[method].is_one_pass and smoothing == "none"
     if None in indices and not (is_plain and len(indices) == 1 and other is None and not against):
@@ -157,11 +164,12 @@ def explain_classes(
         weights = -weights if against else weights
     if is_plain and len(indices) == 1:
         logits, raw = trace(network, tuple(layer.name for layer in chosen), method, score)(
-            batch, None if weights is None else weights[0]
+            batch, None if weights is None else weights[0], within
         )
         raw = {name: values[np.newaxis] for name, values in raw.items()}
     else:
-        logits, raw = _run(network, chosen, method, score, smoothing, progress)(batch, weights)
+        run = _run(network, chosen, method, score, smoothing, progress)
+        logits, raw = run(batch, weights) if within is None else run(batch, weights, within)
     probabilities = network.probabilities(logits)
     predictions = network.top(probabilities, top)
     return tuple(
@@ -178,10 +186,29 @@ def explain_classes(
             weight=float(weight),
             against=against,
             smoothing=smoothing,
+            region=None if within is None else float(within.mean()),
             shown=network.shown,
         )
         for row, index in enumerate(indices)
     )
+
+
+def _within(network: "Classifier", region: np.ndarray, method: str, smoothing: str) -> np.ndarray:
+    """A region of the photo as weights of the scores of the network's pixels: float32 (h, w)."""
+    if not network.is_grid:
+        raise SettingError(
+            f"A region goes with networks that give a class for each pixel; {network.name} gives one for the photo."
+        )
+    if not METHODS[method].is_one_pass or smoothing != "none":
+        raise SettingError("A region goes with a method of one pass, without smoothing. Choose Grad-CAM, for example.")
+    values = np.asarray(region)
+    is_map = values.ndim == 2 and values.size and values.dtype.kind in "biuf"
+    if not is_map or not 0 <= values.min() <= values.max() <= 1:
+        raise SettingError("A region is an array (height, width) of 0 (or False) to 1 (or True).")
+    if not values.any():
+        raise SettingError("The region is empty: mark at least one pixel of it.")
+    size = network.recording.output.shape[1:3]
+    return resized(values.astype(np.float32)[..., np.newaxis], (size[0], size[1]))[..., 0]
 
 
 def _run(

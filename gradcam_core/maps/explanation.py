@@ -88,6 +88,8 @@ class Explanation:
         weight: of its score, which is taken away from the target's.
         against: whether the maps show what speaks against the target.
         smoothing: "none", "flips", "shifts" or "noise".
+        region: the share of the photo whose pixels are explained, where one was given to a network that gives a class
+            for each; else None.
         shown: the channels that stand for red, green and blue where the photo is not RGB.
     """
 
@@ -103,6 +105,7 @@ class Explanation:
     weight: float = 1.0
     against: bool = False
     smoothing: str = "none"
+    region: float | None = None
     shown: tuple[int, int, int] = (0, 1, 2)
 
     @property
@@ -167,6 +170,7 @@ class Explanation:
             "weight": self.weight,
             "against": self.against,
             "smoothing": self.smoothing,
+            "region": self.region,
             "display": {"highest": None if highest is None else float(highest)},
             "maps": [heat_map.about() for heat_map in self.maps.values()],
             "versions": dict(self.versions),

@@ -22,12 +22,27 @@ Trace = Callable[..., tuple[np.ndarray, Mapping[str, np.ndarray]]]
 _alone = threading.Lock()
 
 
-def scores_of(network: Classifier, logits: tf.Tensor, score: str) -> tf.Tensor:
-    """What is explained, "logit" or "probability": float32 (n, classes) from float32 (n, classes) logits."""
+def scores_of(network: Classifier, logits: tf.Tensor, score: str, region: tf.Tensor | None = None) -> tf.Tensor:
+    r"""What is explained, "logit" or "probability": float32 (n, classes) from float32 (n, classes) logits.
+
+    From logits for each pixel, (n, h, w, classes), it is their sum over the pixels that each class has,
+    :math:`\sum_{(i, j) \in M} y^c_{ij}`, or over a region that is given: its weights, float32 (n, h, w); those below 0
+    stand for the class's own pixels.
+
+    Source: Vinogradova, Dibrov, Myers, "Towards Interpretable Semantic Segmentation via Gradient-Weighted Class
+    Activation Mapping", AAAI 2020, equation 2.
+    """
     if score == "logit" or network.activation == "none" or network.measures == "value":
-        return logits
-    is_sigmoid = network.activation == "sigmoid" and not network.is_binary
-    return tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
+        scores = logits
+    else:
+        is_sigmoid = network.activation == "sigmoid" and not network.is_binary
+        scores = tf.sigmoid(logits) if is_sigmoid else tf.nn.softmax(logits)
+    if not network.is_grid:
+        return scores
+    pixels = network.pixels(logits)
+    if region is not None:
+        pixels = tf.where(region[..., tf.newaxis] < 0, pixels, region[..., tf.newaxis])
+    return tf.reduce_sum(scores * tf.stop_gradient(pixels), (1, 2))
 
 
 @tf.RegisterGradient("GradcamGuidedRelu")
@@ -94,11 +109,12 @@ def trace(network: Classifier, names: tuple[str, ...], method: str | Method = "g
             vanishes where the softmax is saturated).
 
     Returns:
-        A function of (batch, target). batch: float32 (1, h, w, 3). target: a class index, or None for the most
+        A function of (batch, target, region). batch: float32 (1, h, w, c). target: a class index, or None for the most
         probable class; float32 (classes,), the weights of a sum of scores; or float32 (n, classes), n such sums, each
-        explained on its own: the photo goes through the network n times, in one batch. It returns the logits, float32
-        (classes,), and the maps by name, float32 (h, w), signed; for n sums (n, h, w). It may be called from several
-        threads at once.
+        explained on its own: the photo goes through the network n times, in one batch. region: for a network that gives
+        scores for each pixel, the weights of these, float32 (h, w); see `scores_of`. It returns the logits, float32
+        (classes,), or what `Classifier.answers` makes of them, and the maps by name, float32 (h, w), signed; for n sums
+        (n, h, w). It may be called from several threads at once.
 
     Raises:
         SettingError: the method or the score is unknown.
@@ -124,20 +140,27 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
     activations = [tensors[name] for name in names]
     places = [layer.place for name in names for layer in network.layers if layer.name == name]
 
-    def reduced(weights: tf.Tensor) -> list[tf.Tensor]:
+    def reduced(weights: tf.Tensor, *region: tf.Tensor) -> list[tf.Tensor]:
         logits = network.logits(recording)
-        top = tf.one_hot(tf.argmax(logits, axis=-1), len(network.labels))
+        answers = network.answers(logits)
+        top = tf.one_hot(tf.argmax(answers, axis=-1), len(network.labels))
         weights = tf.where(tf.reduce_any(weights != 0, axis=-1, keepdims=True), weights, top)
-        total = tf.reduce_sum(scores_of(network, logits, score) * weights)  # rows of a batch know nothing of each other
+        scores = scores_of(network, logits, score, *region)
+        total = tf.reduce_sum(scores * weights)  # rows of a batch know nothing of each other
         gradients = tf.gradients(total, activations, unconnected_gradients="zero")
         pairs = zip(activations, gradients, places, strict=True)
-        return [logits, *(method(_upright(a, place), _upright(g, place)) for a, g, place in pairs)]
+        return [answers, *(method(_upright(a, place), _upright(g, place)) for a, g, place in pairs)]
 
     count = recording.batch.shape[0]  # None: any
-    reduced_pass = compiled(recording, reduced, tf.TensorSpec((count, len(network.labels)), tf.float32))
+    taken = [tf.TensorSpec((count, len(network.labels)), tf.float32)]
+    if network.is_grid:
+        taken.append(tf.TensorSpec((count, *recording.output.shape[1:3]), tf.float32))
+    reduced_pass = compiled(recording, reduced, *taken)
     at_once = count or max(1, BATCH_PIXELS // math.prod(network.input_size))
 
-    def run(batch: np.ndarray, target: int | np.ndarray | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def run(
+        batch: np.ndarray, target: int | np.ndarray | None = None, region: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         weights = np.zeros((1, len(network.labels)), np.float32)  # all zeros: the most probable class
         if isinstance(target, np.ndarray) and target.ndim:
             weights = np.atleast_2d(target.astype(np.float32))
@@ -146,15 +169,19 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
         parts = []
         for start in range(0, len(weights), at_once):
             rows = weights[start : start + at_once]
+            given = [np.repeat(batch, len(rows), axis=0), rows]
+            if network.is_grid:
+                where = -np.ones(recording.output.shape[1:3], np.float32) if region is None else region
+                given.append(np.repeat(where[np.newaxis], len(rows), axis=0))
             with _alone:
-                logits, *found = reduced_pass(tf.constant(np.repeat(batch, len(rows), axis=0)), tf.constant(rows))
+                answers, *found = reduced_pass(*map(tf.constant, given))
             parts.append([_laid(values.numpy(), place) for values, place in zip(found, places, strict=True)])
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
         is_one = not isinstance(target, np.ndarray) or target.ndim < 2
         maps = {name: values[0] if is_one else values for name, values in zip(names, joined, strict=True)}
-        logits = logits.numpy()[0]
-        check_finite(network.name, logits, *maps.values())
-        return logits, maps
+        answer = answers.numpy()[0]
+        check_finite(network.name, answer, *maps.values())
+        return answer, maps
 
     return run
 

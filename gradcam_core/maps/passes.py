@@ -34,6 +34,10 @@ def score_cam(network: Classifier, names: tuple[str, ...], score: str, progress:
     Source: Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR
     Workshops 2020, section 3 and algorithm 1.
     """
+    if network.is_grid:
+        raise SettingError(
+            f"Score-CAM weighs one score for the photo; {network.name} gives one for each pixel. Choose another method."
+        )
     activations = gradients.trace(network, names, _activation)
 
     def scores(batch: np.ndarray, weights: np.ndarray) -> np.ndarray:

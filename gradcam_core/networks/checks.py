@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ..capture.feeding import Feed
-from ..capture.head import HANDS_ON
+from ..capture.head import HANDS_ON, is_grid
 from ..capture.recording import Recording, record
 from ..errors import GradcamError, NetworkError, SettingError
 from .inputs import Input
@@ -25,8 +25,11 @@ def recorded(name: str, model: keras.Model, feed: Feed, image: Input, size: tupl
             raise SettingError(sentence) from error
         raise NetworkError(f"{name} cannot be run on a photo of {sides} pixels: {what}") from error
     shape = tuple(found.output.shape)
-    if None in shape[1:] or any(side != 1 for side in shape[1:-1]):
-        raise NetworkError(f"{name} gives {shape}; one score for each class, (batch, classes), is needed.")
+    if None in shape[1:] or (any(side != 1 for side in shape[1:-1]) and not is_grid(found.output)):
+        raise NetworkError(
+            f"{name} gives {shape}; one score for each class, (batch, classes), or one for each class and pixel, "
+            "(batch, height, width, classes), is needed."
+        )
     return found
 
 

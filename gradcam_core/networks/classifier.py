@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..capture import layers
+from ..capture.head import is_grid
 from ..capture.recording import Recording, compiled, record
 from ..errors import NetworkError, SettingError, TargetError
 from ..photos import Source
@@ -61,6 +62,7 @@ class Classifier:
 
     Attributes:
         measures: what the outputs are shown as.
+        is_grid: whether it gives scores for each pixel, (n, h, w, classes).
 
     Raises:
         NetworkError: the model is no image classifier that can be explained, or the labels do not fit it.
@@ -98,15 +100,21 @@ class Classifier:
         self._built = 0
         self._lock = threading.RLock()
         if measures not in (None, *MEASURES):
-            raise SettingError(f"What the outputs measure is 'probability' or 'value', not {measures!r}.")
+            raise SettingError(f"What the outputs measure is {' or '.join(map(repr, MEASURES))}, not {measures!r}.")
         known = measures or trained_for(getattr(model, "loss", None))
-        count = self.recording.output.shape[1:].num_elements()
+        shape = self.recording.output.shape
+        self.is_grid = is_grid(self.recording.output)
+        count = shape[-1] if self.is_grid else shape[1:].num_elements()
         self.measures: Measure = self._measured(known, count, labels)
-        self.is_binary = count == 1 and self.measures == "probability"
+        self.is_binary = count == 1 and self.measures != "value"
         self._is_guessed = count == 1 and self.measures == "value" and known is None and labels is None
         self.labels = _labels(name, labels, 2 if self.is_binary else count, self.measures)
 
     def _measured(self, known: Measure | None, count: int, labels: LabelSource | None) -> Measure:
+        if self.is_grid:
+            if known == "value":
+                raise NetworkError(f"{self.name} gives a picture of values; a class for each pixel can be explained.")
+            return "share"
         if known == "probability" or (count == 1 and labels is not None and len(labels) == 2):
             return "probability"
         return "value" if (known or count == 1) and self.activation == "linear" else "probability"
@@ -189,9 +197,9 @@ class Classifier:
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float32 (classes,) in [0, 1] from float32 (classes,) logits: those that the model itself gives.
 
-        Of a network that gives values, the values.
+        Of a network that gives values, the values; of one that gives scores for each pixel, the shares of the photo.
         """
-        if self.measures == "value":
+        if self.measures != "probability":
             return activated(logits, "none")
         if self.is_binary and self.activation != "none":
             return activated(logits, "softmax")
@@ -205,8 +213,8 @@ class Classifier:
     def prediction(self, index: int, probabilities: np.ndarray) -> Prediction:
         """One class with its probability, or one value."""
         label, amount = self.labels[index], float(probabilities[index])
-        probability, value = (None, amount) if self.measures == "value" else (amount, None)
-        return Prediction(label.index, label.wordnet_id, label.name, probability, value)
+        how = {"probability": None, self.measures: amount}
+        return Prediction(label.index, label.wordnet_id, label.name, **how)
 
     def predict(self, photo: np.ndarray, top: int = 5) -> tuple[Prediction, ...]:
         """The ``top`` most probable classes of a photo, most probable first.
@@ -222,10 +230,10 @@ class Classifier:
         return self.top(self.probabilities(self.predict_logits(self.to_input(photo))[0]), top)
 
     def predict_logits(self, batch: np.ndarray) -> np.ndarray:
-        """The logits of many photos in one pass, compiled at first use and kept.
+        """The logits of many photos in one pass, compiled at first use and kept; see `answers`.
 
         Args:
-            batch: float32 (n, h, w, 3), each as `to_input` gives it.
+            batch: float32 (n, h, w, c), each as `to_input` gives it.
 
         Returns:
             float32 (n, classes).
@@ -235,17 +243,33 @@ class Classifier:
         """
         with self._lock:
             forward = self._forward
-        logits = self._paired(forward(tf.constant(batch))[self.activation != "none"]).numpy()
-        check_finite(self.name, logits)
-        return logits
+        logits = self._paired(forward(tf.constant(batch))[self.activation != "none"])
+        check_finite(self.name, logits.numpy())
+        return self.answers(logits).numpy()
+
+    def answers(self, logits: tf.Tensor) -> tf.Tensor:
+        """float32 (n, classes): what a network says of photos, by its logits. These themselves, if it is for the photo.
+
+        Of logits for each pixel, (n, h, w, classes), it is the share of the pixels that each class has.
+        """
+        return tf.reduce_mean(self.pixels(logits), (1, 2)) if self.is_grid else logits
+
+    def pixels(self, logits: tf.Tensor) -> tf.Tensor:
+        """float32 (n, h, w, classes): 1 where a class has a pixel, by the logits of the pixels; else 0.
+
+        The most probable class has it, or of sigmoids each that is more probable than not.
+        """
+        if self.activation == "sigmoid" and not self.is_binary:
+            return tf.cast(logits > 0, tf.float32)
+        return tf.one_hot(tf.argmax(logits, axis=-1), len(self.labels))
 
     @cached_property
     def _forward(self) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        """float32 (n, h, w, 3) -> the model's output and its logits, both float32 (n, outputs)."""
+        """float32 (n, h, w, c) -> the model's output and its logits, both float32 (n, ..., outputs)."""
         return compiled(self.recording, lambda: [self.recording.rows, self.recording.head.logits])
 
     def logits(self, recording: Recording) -> tf.Tensor:
-        """float32 (n, classes): the logits in a recording of this network, as part of its graph.
+        """float32 (n, classes), or (n, h, w, classes) of a grid: the logits in a recording, as part of its graph.
 
         One sigmoid output z stands for two classes: it is a softmax over (-z/2, z/2), which gives the same
         probabilities, and evidence for both.

@@ -1,9 +1,9 @@
-"""What a network's outputs are: probabilities of classes, or values; and how one of them is written for people."""
+"""What a network's outputs are: probabilities of classes, values, or shares of the photo; and how they are written."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Measure = Literal["probability", "value"]
+Measure = Literal["probability", "value", "share"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 _OF_CLASSES = ("crossentropy", "hinge", "kld", "kullback")
@@ -12,14 +12,15 @@ _OF_VALUES = ("squared", "absolute", "mse", "mae", "msle", "mape", "huber", "log
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one photo: a class and its probability in [0, 1], or an output and its value.
+    """What a network says of one photo: a class and its probability, or its share of the photo, or an output's value.
 
     Attributes:
         index: of the output.
         wordnet_id: of the class, or None.
         name: of the class, or of what the value is.
-        probability: in [0, 1]; None where the network gives values.
-        value: None where it gives probabilities.
+        probability: in [0, 1]; None where the network gives something else.
+        value: of a regression; else None.
+        share: of the pixels that the network gives the class, in [0, 1], where it gives scores for each; else None.
     """
 
     index: int
@@ -27,15 +28,18 @@ class Prediction:
     name: str
     probability: float | None
     value: float | None = None
+    share: float | None = None
 
     @property
     def amount(self) -> float:
-        """The probability, or the value: whichever it has."""
-        return (self.probability if self.value is None else self.value) or 0.0
+        """The probability, the value or the share: whichever it has."""
+        return getattr(self, self.measures) or 0.0
 
     @property
     def measures(self) -> Measure:
-        """Which of both."""
+        """Which of them."""
+        if self.share is not None:
+            return "share"
         return "probability" if self.value is None else "value"
 
     @property
@@ -86,9 +90,9 @@ def percent(share: float) -> str:
 def said(amount: float, measures: Measure = "probability") -> str:
     """An amount of what a network measures, for people: a probability in percent, a value with three digits or more.
 
-    >>> said(0.8731), said(3.2149, "value"), said(-0.00012, "value"), said(41250.4, "value")
-    ('87.3 %', '3.21', '-0.00012', '41,250')
+    >>> said(0.8731), said(0.4, "share"), said(3.2149, "value"), said(-0.00012, "value"), said(41250.4, "value")
+    ('87.3 %', '40 % of the photo', '3.21', '-0.00012', '41,250')
     """
-    if measures == "probability":
-        return percent(amount)
+    if measures != "value":
+        return percent(amount) + (" of the photo" if measures == "share" else "")
     return f"{amount:,.0f}" if 1000 <= abs(amount) < 1e9 else f"{amount:.3g}"

@@ -21,7 +21,7 @@ LOST = (
 
 
 def activated(logits: np.ndarray, activation: str) -> np.ndarray:
-    """float32 (classes,) in [0, 1] from float32 (classes,) logits.
+    """float32 (..., classes) in [0, 1] from float32 (..., classes) logits.
 
     Args:
         activation: "softmax", "linear" (logits, whose softmax is shown), "sigmoid" of each, or "none": they are
@@ -32,8 +32,8 @@ def activated(logits: np.ndarray, activation: str) -> np.ndarray:
         return logits.astype(np.float32)
     if activation == "sigmoid":
         return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)  # the sigmoid, without overflow
-    power = np.exp(logits - logits.max())
-    return (power / power.sum()).astype(np.float32)
+    power = np.exp(logits - logits.max(-1, keepdims=True))
+    return (power / power.sum(-1, keepdims=True)).astype(np.float32)
 
 
 def checked_activation(head: Head, output: np.ndarray, logits: np.ndarray) -> str:
@@ -41,8 +41,8 @@ def checked_activation(head: Head, output: np.ndarray, logits: np.ndarray) -> st
 
     Args:
         head: what was found by walking back from the output.
-        output: float32 (classes,), the network's own.
-        logits: float32 (classes,), of the same photo.
+        output: float32 (..., classes), the network's own.
+        logits: float32 (..., classes), of the same photo.
 
     Returns:
         That of the head where it gives the network's own probabilities; else "none": the output is to be shown and
@@ -53,6 +53,6 @@ def checked_activation(head: Head, output: np.ndarray, logits: np.ndarray) -> st
     if head.activation != "linear":
         own = np.exp(output) if head.is_log else output
         return head.activation if np.abs(activated(logits, head.activation) - own).max() <= TOLERANCE else "none"
-    is_share = output.size > 1 and abs(output.sum() - 1) <= TOLERANCE
+    is_share = output.shape[-1] > 1 and np.abs(output.sum(-1) - 1).max() <= TOLERANCE
     is_inside = output.min() >= 0 and output.max() <= 1
     return "none" if is_inside and (is_share or head.is_bounded) else "linear"

@@ -162,7 +162,7 @@ def dense(shape, classes=2):
         (keras.Sequential([keras.layers.Dense(2)]), None, "not a Keras model that has been built"),
         ("network.keras", None, "not a Keras model"),
         (dense((5,)), None, r"takes \(None, 5\)"),
-        (dense((8, 8, 3)), None, r"gives \(None, 8, 8, 2\)"),
+        (keras.Sequential([keras.Input((8, 6, 3)), keras.layers.Reshape((16, 9))]), None, r"gives \(None, 16, 9\)"),
         (cam_network().model, ["one"], "3 classes, but 1 names"),
     ],
 )
