@@ -26,6 +26,7 @@ from .networks.measures import Prediction
 from .networks.zoo import NETWORKS
 from .photos import read_image
 from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
+from .quiet import require_backend
 from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
 
 if TYPE_CHECKING:
@@ -80,5 +81,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name in _LAZY:
+        require_backend()
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

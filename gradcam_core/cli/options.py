@@ -27,7 +27,8 @@ def of_network() -> argparse.ArgumentParser:
         "--network",
         default=DEFAULT,
         metavar="NAME",
-        help="a name that `networks` lists, or the path of a .keras file (default: %(default)s: needs no download)",
+        help="a name that `networks` lists, or the path of a .keras or .h5 file (default: %(default)s, which needs no "
+        "download)",
     )
     add_file_options(group)
     return network
@@ -80,12 +81,13 @@ def of_maps() -> argparse.ArgumentParser:
 
 def add_file_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
-        "--labels", metavar="FILE", help="class names of a .keras file: a text file with one a line, or JSON"
+        "--labels", metavar="FILE", help="class names of a network in a file: a text file with one a line, or JSON"
     )
     group.add_argument(
         "--preprocess",
-        metavar="NAME",
-        help="prepare photos for a .keras file as this network of the list does (default: RGB from 0 to 255 as it is)",
+        metavar="HOW",
+        help="how photos are prepared for a network in a file: 0..1 or -1..1, the range that RGB is brought into; the "
+        "name of a network of the list, whose way it is; or none, RGB from 0 to 255 as it is (default)",
     )
 
 

@@ -19,6 +19,29 @@ class Taken(NamedTuple):
     usual: tuple[int, int] = (224, 224)
 
 
+def refuse_strangers(name: object, model: object) -> None:
+    """Raise a NetworkError where something else is given in the place of a model of Keras 3, or of its name."""
+    if not isinstance(name, str):
+        raise NetworkError(f"A network is called by a text, and not by {_kind(name)}: Classifier(name, model).")
+    if isinstance(model, keras.Model):
+        return
+    if any(origin.__module__.partition(".")[0] == "tf_keras" for origin in type(model).__mro__):
+        raise NetworkError(
+            f"{name} is a model of Keras 2 (tf_keras), and one of Keras 3 is needed. Save it with "
+            'model.save("network.h5"), and load that file.'
+        )
+    raise NetworkError(
+        f"{name} is {_kind(model)}, and not a model of Keras 3. Give a model, the name of a network, or the path of a "
+        "file."
+    )
+
+
+def _kind(value: object) -> str:
+    if value is None or isinstance(value, str | int | float):
+        return repr(value)[:80]
+    return f"an object of {type(value).__module__}.{type(value).__name__}"
+
+
 def taken_by(name: str, model: object) -> Taken:
     """What the model takes; a NetworkError where that is no image."""
     if not isinstance(model, keras.Model) or not model.built:

@@ -3,7 +3,6 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -16,25 +15,17 @@ import tensorflow as tf
 from ..capture import layers
 from ..capture.recording import Recording, compiled, record
 from ..errors import NetworkError, SettingError, TargetError
+from ..photos import Source, read_image
 from ..settings import check_count
-from .checks import chosen_size, prepared, recorded, refuse_decisions, taken_by
+from .checks import chosen_size, prepared, recorded, refuse_decisions, refuse_strangers, taken_by
+from .labels import Label, LabelSource, Name, labelled, names_of
 from .measures import MEASURES, Measure, Prediction, trained_for
+from .preprocessing import Preprocess, preprocessing
+from .ranges import SUGGESTS, rescales, suggested
 from .reading import AS_THEY_ARE, LOST, ONE_VALUE, activated, checked_activation
-
-Preprocess = Callable[[np.ndarray], np.ndarray]
-LabelSource = Sequence[str | tuple[str, str]]
 
 _LONGEST = 200  # characters of a class: the nearest names to a long text take long to find
 KEPT_PASSES = 16
-
-
-@dataclass(frozen=True)
-class Label:
-    """One class: its index in the network's output, its WordNet id (None where it has none) and its name."""
-
-    index: int
-    wordnet_id: str | None
-    name: str
 
 
 class Classifier:
@@ -45,9 +36,10 @@ class Classifier:
         model: a Keras model of any kind that has been built: one RGB image in, one vector of class scores out, which
             are logits, or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
             One linear output is a value (an age, an angle), unless two names make it the logit of two classes.
-        labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
+        labels: a name for each class, as `load` takes them; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
-        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it.
+        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes, or a name as `load` takes it; None
+            where the model does it.
         measures: what linear outputs are: "probability" (they are logits) or "value"; None goes by the loss that the
             model was compiled with, or else by their number.
 
@@ -65,9 +57,10 @@ class Classifier:
         model: keras.Model,
         labels: LabelSource | None = None,
         input_size: tuple[int, int] | None = None,
-        preprocess: Preprocess | None = None,
+        preprocess: Preprocess | str | None = None,
         measures: Measure | None = None,
     ) -> None:
+        refuse_strangers(name, model)
         taken = taken_by(name, model)
         self.name = name
         self.model = model
@@ -76,21 +69,22 @@ class Classifier:
         refuse_decisions(name, self.recording)
         self._dtype = taken.dtype
         self.parameters: int = model.count_params()
-        self._preprocess = preprocess
+        self._preprocess = preprocessing(preprocess)
         self._passes: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
         self._built = 0
         self._lock = threading.RLock()
         if measures not in (None, *MEASURES):
             raise SettingError(f"What the outputs measure is 'probability' or 'value', not {measures!r}.")
+        names = None if labels is None else names_of(labels)
         known = measures or trained_for(getattr(model, "loss", None))
         count = self.recording.outputs[0].shape[1:].num_elements()
-        self.measures: Measure = self._measured(known, count, labels)
+        self.measures: Measure = self._measured(known, count, names)
         self.is_binary = count == 1 and self.measures == "probability"
-        self._is_guessed = count == 1 and self.measures == "value" and known is None and labels is None
-        self.labels = _labels(name, labels, 2 if self.is_binary else count, self.measures)
+        self._is_guessed = count == 1 and self.measures == "value" and known is None and names is None
+        self.labels = labelled(name, names, 2 if self.is_binary else count, self.measures)
 
-    def _measured(self, known: Measure | None, count: int, labels: LabelSource | None) -> Measure:
-        if known == "probability" or (count == 1 and labels is not None and len(labels) == 2):
+    def _measured(self, known: Measure | None, count: int, names: Sequence[Name] | None) -> Measure:
+        if known == "probability" or (count == 1 and names is not None and len(names) == 2):
             return "probability"
         return "value" if (known or count == 1) and self.activation == "linear" else "probability"
 
@@ -129,6 +123,10 @@ class Classifier:
         lost = [layer.name for layer in self.layers if layer.preset and layer.place is None]
         notes = [AS_THEY_ARE.format(self.name)] if self.activation == "none" else []
         notes += [ONE_VALUE.format(self.name)] if self._is_guessed else []
+        if self._preprocess is None and not rescales(self.recording):
+            with self._lock:
+                better = suggested(self.recording)
+            notes += [SUGGESTS.format(self.name, better)] if better else []
         return (*notes, *([LOST.format(self.name, ", ".join(lost))] if lost else []))
 
     def resized(self, photo: np.ndarray) -> np.ndarray:
@@ -176,18 +174,19 @@ class Classifier:
         probability, value = (None, amount) if self.measures == "value" else (amount, None)
         return Prediction(label.index, label.wordnet_id, label.name, probability, value)
 
-    def predict(self, photo: np.ndarray, top: int = 5) -> tuple[Prediction, ...]:
+    def predict(self, photo: Source, top: int = 5) -> tuple[Prediction, ...]:
         """The ``top`` most probable classes of a photo, most probable first.
 
         Args:
-            photo: uint8 (H, W, 3), RGB, as `read_image` gives it.
+            photo: anything `read_image` takes.
             top: how many classes.
 
         Raises:
+            PhotoError: the photo cannot be read.
             SettingError: top is not a whole number from 1 up.
         """
         check_count("predictions", top)
-        return self.top(self.probabilities(self.predict_logits(self.to_input(photo))[0]), top)
+        return self.top(self.probabilities(self.predict_logits(self.to_input(read_image(photo)))[0]), top)
 
     def predict_logits(self, batch: np.ndarray) -> np.ndarray:
         """The logits of many photos in one pass, compiled at first use and kept.
@@ -297,15 +296,3 @@ def _fold(name: str) -> str:
 
 def _listed(labels: Sequence[Label]) -> str:
     return ", ".join(f"{label.name} ({label.index})" for label in labels)
-
-
-def _labels(name: str, labels: LabelSource | None, count: int, measures: Measure) -> tuple[Label, ...]:
-    if labels is None:
-        what = "value" if measures == "value" else "class"
-        labels = ["value"] if (what, count) == ("value", 1) else [f"{what} {index}" for index in range(count)]
-    if len(labels) != count:
-        raise NetworkError(
-            f"{name} has {count} classes, but {len(labels)} names were given. Give one name for each class."
-        )
-    pairs: list[Any] = [(None, label) if isinstance(label, str) else label for label in labels]
-    return tuple(Label(index, wordnet_id, text) for index, (wordnet_id, text) in enumerate(pairs))
