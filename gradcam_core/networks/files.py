@@ -121,14 +121,30 @@ def _text(value: object) -> Any:  # noqa: ANN401
 
 
 def _mended(config: Any) -> Any:  # noqa: ANN401
-    """A description by Keras 2, without settings that Keras 3 does not know and that mean nothing."""
+    """A description by Keras 2 as Keras 3 takes it: without settings that it does not know and that mean nothing."""
     if isinstance(config, list):
         return [_mended(one) for one in config]
     if not isinstance(config, dict):
         return config
     mended = {name: _mended(value) for name, value in config.items()}
     kind, settings = mended.get("class_name"), mended.get("config")
-    if kind in _FEWER_SETTINGS and isinstance(settings, dict) and settings.get("groups", 1) == 1:
+    if kind in ("Functional", "Model") and "engine" in str(mended.get("module")):  # where Keras 2 had them
+        mended |= {"class_name": "Functional", "module": "keras.src.models.functional", "registered_name": None}
+    if not isinstance(settings, dict):
+        return mended
+    for ends in ("input_layers", "output_layers"):  # in Keras 2 a list of one tensor is that tensor
+        if isinstance(settings.get(ends), list) and len(settings[ends]) == 1:
+            (settings[ends],) = settings[ends]
+    if kind == "BatchNormalization" and isinstance(axis := settings.get("axis"), list) and len(axis) == 1:
+        settings["axis"] = axis[0]
+    if kind == "Sequential" and (layers := settings.get("layers")):
+        first = layers[0]["config"]
+        if layers[0]["class_name"] != "InputLayer" and "batch_input_shape" in first:
+            taken = {"batch_shape": first["batch_input_shape"], "name": f"{first['name']}_input"}
+            layers.insert(0, {"class_name": "InputLayer", "config": taken})
+        for layer in layers[1:]:
+            layer["config"].pop("batch_input_shape", None)
+    if kind in _FEWER_SETTINGS and settings.get("groups", 1) == 1:
         for name in _LEFT_OVER[: 1 if "Transpose" in kind else None]:
             settings.pop(name, None)
     return mended
@@ -169,9 +185,10 @@ def _reason(path: Path, text: str) -> str:
         )
     if "safe_mode" in text or "nsafe" in text or "ambda" in text:
         return "holds code of its own (a Lambda layer), which is not run; replace it with a layer of Keras"
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    marked = re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL)  # in an error of a call, arguments come after it
+    lines = [line.strip() for line in (marked[1] if marked else text).splitlines() if line.strip()] or [text]
     cause = lines[-1].removeprefix("Exception encountered:").strip(" .")[:300]
-    return f"cannot be put together: {cause or text}"
+    return f"cannot be put together: {cause}"
 
 
 def _keras_2(path: Path) -> str | None:
