@@ -59,7 +59,6 @@ def read_model(path: Path, custom_objects: Mapping[str, Any] | None = None) -> t
         NetworkError: it is of another kind or damaged, holds code, or classes that Keras does not know.
     """
     import h5py
-    import keras
     from keras.src.saving import serialization_lib
 
     try:
@@ -68,8 +67,8 @@ def read_model(path: Path, custom_objects: Mapping[str, Any] | None = None) -> t
         is_zip, is_hdf5 = zipfile.is_zipfile(path), h5py.is_hdf5(path)
         if not (is_zip and "config.json" in _members(path)) and not is_hdf5:
             raise NetworkError(f"{path} {_stranger(path, is_zip)}")
-        with keras.saving.custom_object_scope(dict(custom_objects or {})), serialization_lib.SafeModeScope(True):
-            return _from_hdf5(path) if is_hdf5 else _from_zip(path)
+        with serialization_lib.SafeModeScope(True):  # whatever the caller allows other files
+            return (_from_hdf5 if is_hdf5 else _from_zip)(path, dict(custom_objects or {}))
     except NetworkError:
         raise
     except Exception as error:  # what Keras, zipfile, h5py and the constructors of anybody's layers raise
@@ -81,17 +80,17 @@ def _members(path: Path) -> list[str]:
         return members.namelist()
 
 
-def _from_zip(path: Path) -> tuple["keras.Model", Measure | None]:
+def _from_zip(path: Path, custom_objects: dict[str, Any]) -> tuple["keras.Model", Measure | None]:
     from keras.src.saving import saving_lib
 
     with path.open("rb") as file:  # keras.saving.load_model takes no other suffix than ".keras"
-        model = saving_lib.load_model(file, compile=False, safe_mode=True)
+        model = saving_lib.load_model(file, custom_objects, compile=False, safe_mode=True)
     with zipfile.ZipFile(path) as members:
         compiled = json.loads(members.read("config.json")).get("compile_config") or {}
     return model, trained_for(compiled.get("loss"))
 
 
-def _from_hdf5(path: Path) -> tuple["keras.Model", Measure | None]:
+def _from_hdf5(path: Path, custom_objects: dict[str, Any]) -> tuple["keras.Model", Measure | None]:
     import h5py
     from keras.src.legacy.saving import legacy_h5_format
 
@@ -112,7 +111,7 @@ def _from_hdf5(path: Path) -> tuple["keras.Model", Measure | None]:
                 "them to it with model.load_weights(path), and give the model."
             )
         training = json.loads(file.attrs.get("training_config") or "{}")
-        model = legacy_h5_format.load_model_from_hdf5(file, compile=False, safe_mode=True)
+        model = legacy_h5_format.load_model_from_hdf5(file, custom_objects, compile=False, safe_mode=True)
     return model, trained_for(training.get("loss"))
 
 

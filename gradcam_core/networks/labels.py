@@ -119,9 +119,9 @@ def _plain(labels: Any) -> Any:  # noqa: ANN401
 
 def _ordered(entries: Any, what: str) -> tuple[Name, ...]:  # noqa: ANN401
     if isinstance(entries, Mapping):
-        entries = _by_index(entries, what)
+        entries = _by_index(list(entries.items()), what)
     elif isinstance(entries, list) and entries and all(map(_is_numbered, entries)):
-        entries = _by_index(dict(entries), what)
+        entries = _by_index(entries, what)
     names: list[Name] = []
     for entry in entries if isinstance(entries, list) else [None]:
         if (name := _name(entry)) is None:
@@ -133,10 +133,10 @@ def _ordered(entries: Any, what: str) -> tuple[Name, ...]:  # noqa: ANN401
     return tuple(names)
 
 
-def _by_index(entries: Mapping[Any, Any], what: str) -> list[Any]:
-    """The names of {index: name} or {name: index} in order."""
-    is_turned = all(isinstance(name, str) for name in entries) and all(map(_is_index, entries.values()))
-    pairs = [(index, name) if is_turned else (name, index) for name, index in entries.items()]
+def _by_index(entries: Sequence[tuple[Any, Any]], what: str) -> list[Any]:
+    """The names in order, from (index, name) or (name, index) pairs."""
+    is_turned = all(isinstance(first, str) and _is_index(second) for first, second in entries)
+    pairs = [(second, first) if is_turned else (first, second) for first, second in entries]
     found = {int(index): name for index, name in pairs if _is_index(index) or str(index).isdecimal()}
     if len(found) != len(entries) or sorted(found) != list(range(len(entries))):
         given = ", ".join(str(index) for index, _ in pairs[:5])
