@@ -117,6 +117,7 @@ def explain_classes(
     >>> [result.target.name for result in results]
     ['banana', 'teapot']
     """
+    network = network_of(network)
     from .gradients import trace
     from .selection import select
 
@@ -141,7 +142,7 @@ def explain_classes(
         )
     if method == "cam" and score != "logit":
         raise SettingError("CAM shows the head's weights, which make the logit. Choose it as the score, or Grad-CAM.")
-    network, photo = network_of(network), read_image(photo)
+    photo = read_image(photo)
     indices = [network.resolve_target(target) for target in targets]
     if network.measures == "value":  # none is more probable than another
         indices = [index or 0 for index in indices]
