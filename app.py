@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gradcam_core import GradcamError
+from gradcam_core.cli.options import add_file_options, file_settings
 from gradcam_core.networks import loading, zoo
-from gradcam_core.quiet import import_tensorflow
+from gradcam_core.networks.files import is_file
+from gradcam_core.networks.preprocessing import with_ranges
+from gradcam_core.quiet import choose_backend, import_tensorflow
 
 if TYPE_CHECKING:
     from gradcam_core import Classifier
@@ -39,14 +42,9 @@ def arguments() -> argparse.Namespace:
         metavar="NAME",
         default=os.environ.get("GRADCAM_NETWORK") or zoo.DEFAULT,
         help=f"the network to start with: {zoo.DEFAULT} (the default), a name that `python -m gradcam_core networks` "
-        "lists (VGG16, ResNet50, ...), or the path of a .keras file (GRADCAM_NETWORK)",
+        "lists (VGG16, ResNet50, ...), or the path of a .keras or .h5 file (GRADCAM_NETWORK)",
     )
-    parser.add_argument(
-        "--labels",
-        metavar="FILE",
-        type=Path,
-        help="class names for a .keras file: a text file with one a line, or a .json list",
-    )
+    add_file_options(parser)
     parser.add_argument(
         "--host",
         default=os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1",
@@ -93,19 +91,20 @@ def arguments() -> argparse.Namespace:
         default=os.environ.get("GRADCAM_MCP", "").lower() in ("1", "true", "yes", "on"),
         help="offer predict and explain as MCP tools too, under /gradio_api/mcp/ (GRADCAM_MCP=1)",
     )
-    return parser.parse_args()
+    return parser.parse_args(with_ranges(sys.argv[1:]))
 
 
 def main() -> int:
     """Start the page and serve it until it is stopped."""
     asked = arguments()
+    choose_backend()
     _share_memory()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     try:
         loading.keep_in_memory(asked.memory)
         if asked.mcp:
             _require_mcp()
-        started = _own_network(asked.network, asked.labels)
+        started = _own_network(asked.network, file_settings(asked))
     except GradcamError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
@@ -225,14 +224,25 @@ def _require_mcp() -> None:
         raise GradcamError('--mcp needs the package mcp. Install it with: pip install ".[mcp]"') from error
 
 
-def _own_network(name: str, labels: Path | None) -> "Classifier | None":
-    """The network of a .keras file; None for a name of the zoo, which is loaded once the page stands."""
-    if Path(name).suffix.lower() in (".keras", ".h5", ".hdf5"):
+def _own_network(name: str, settings: dict[str, Any]) -> "Classifier | None":
+    """The network of a file; None for a name of the zoo, which is loaded once the page stands."""
+    if is_file(name) and name not in zoo.NETWORKS:
         import_tensorflow()
-        return loading.load(name, labels=labels)
+        network = loading.load(name, **settings)
+        if network.channels not in (1, 3):
+            raise GradcamError(
+                f"{network.name} takes {network.channels} channels, and the page takes photos. Use it from Python."
+            )
+        for note in network.notes:
+            print(f"app.py: {note}", file=sys.stderr)
+        return network
     zoo.find(name)
-    if labels is not None:
-        raise GradcamError("--labels goes with a .keras file; the networks of the zoo have their own class names.")
+    if settings:
+        given = ", ".join(f"--{'input' if name == 'inputs' else name}" for name in settings)
+        raise GradcamError(
+            f"{given} goes with a network in a file; those of the zoo have their own class names and preprocessing, one "
+            "input and one output."
+        )
     return None
 
 

@@ -21,24 +21,25 @@ from .errors import (
 )
 from .maps.explain import explain, explain_classes
 from .maps.explanation import Explanation, HeatMap
+from .networks.labels import Label
 from .networks.loading import load
 from .networks.measures import Prediction
 from .networks.zoo import NETWORKS
 from .photos import read_image
 from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
+from .quiet import require_backend
 from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
 
 if TYPE_CHECKING:
     from .capture.layers import Layer
     from .maps.selection import select, summary, summary_table
-    from .networks.classifier import Classifier, Label
+    from .networks.classifier import Classifier
 
 __version__ = VERSION
 
 # These need TensorFlow, which takes seconds to import: reading a photo or printing help must not wait for it.
 _LAZY = {
     "Classifier": "networks.classifier",
-    "Label": "networks.classifier",
     "Layer": "capture.layers",
     "select": "maps.selection",
     "summary": "maps.selection",
@@ -80,5 +81,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name in _LAZY:
+        require_backend()
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from .errors import SettingError
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow silently.
@@ -10,6 +12,7 @@ def import_tensorflow() -> None:
     Its C++ side writes notices to standard error while it loads, before any of its settings can stop them; so
     the descriptor itself is turned away for that moment. A failure to import still arrives as an exception.
     """
+    choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
@@ -20,3 +23,25 @@ def import_tensorflow() -> None:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def choose_backend() -> None:
+    """Let Keras use TensorFlow, whatever its settings say: for programs of our own, before Keras is imported."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def require_backend() -> None:
+    """Raise a SettingError where Keras uses something else than TensorFlow."""
+    try:
+        import keras
+
+        backend = keras.config.backend()
+    except ImportError as error:  # the backend that its settings name is not installed
+        if error.name in ("keras", "tensorflow"):
+            raise
+        backend = error.name or "another"
+    if backend != "tensorflow":
+        raise SettingError(
+            f"Keras is set to the backend {backend}, and TensorFlow is needed to look inside a network. Set "
+            'KERAS_BACKEND=tensorflow in the environment, or "backend": "tensorflow" in keras.json, and start again.'
+        )

@@ -100,7 +100,7 @@ def _tensors(recording: Recording) -> list[_Tensor]:
         return (shape[:1] + tuple(shape[axis] for axis in place.axes) if place else shape), place
 
     shapes = {-1: tuple(recording.batch.shape)} | {i: seen(call.output)[0] for i, call in enumerate(calls)}
-    of_head = _of_head(recording)
+    of_head = _of_head(recording, sources_of)
     tensors: list[_Tensor] = []
     for call in calls:
         inputs = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
@@ -130,14 +130,14 @@ def _tensors(recording: Recording) -> list[_Tensor]:
     return tensors
 
 
-def _of_head(recording: Recording) -> set[str]:
+def _of_head(recording: Recording, sources_of: dict[str, frozenset[int]]) -> set[str]:
     """The names of the tensors that hold the scores of pixels: what makes them is explained, and not they."""
     found: set[str] = set()
     tensor, is_last = recording.output, not is_grid(recording.output)
     while not is_last:
         found.add(tensor.name)
         is_last = tensor.op.type in ("Conv2D", "Einsum", "MatMul", "BatchMatMulV2", "Placeholder")
-        inputs = [x for x in tensor.op.inputs if tf.get_static_value(x) is None and x.op.type != "ReadVariableOp"]
+        inputs = [x for x in tensor.op.inputs if sources_of[x.name]]
         is_last = is_last or len(inputs) != 1
         tensor = inputs[0] if inputs else tensor
     return found

@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..networks.files import is_file
 from .options import add_file_options, load_network
 
 
@@ -11,7 +12,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "layers", help="list what can be explained in a network", description="List the layers that can be explained."
     )
     command.add_argument(
-        "network", metavar="NETWORK", help="a name that `networks` lists, or the path of a .keras file"
+        "network", metavar="NETWORK", help="a name that `networks` lists, or the path of a .keras or .h5 file"
     )
     add_file_options(command)
     command.set_defaults(run=run)
@@ -20,7 +21,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> int:
     """List what can be explained in a network; returns the exit code."""
     # The layers are the same whatever the weights, so nothing needs to be downloaded to list them.
-    network = load_network(options, weights="imagenet" if options.network.endswith(".keras") else None)
+    network = load_network(options, weights="imagenet" if is_file(options.network) else None)
     from ..maps.selection import summary_table  # needs TensorFlow, which is loaded by now
 
     height, width = network.input_size

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from .. import GradcamError, __version__
+from ..networks.preprocessing import with_ranges
 from . import explain, layers, networks, predict, test
 from .options import PROGRAM, complain
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args(with_ranges(sys.argv[1:] if arguments is None else arguments))
         warnings.filterwarnings("ignore", module="PIL")  # of odd metadata: a photo is read, or its error says why not
         return options.run(options)
     finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 
-from .. import PhotoError, WriteError, explain, load
+from .. import PhotoError, SettingError, WriteError, explain, load
 from ..networks.zoo import DEFAULT
 from ..quiet import import_tensorflow
 from ..settings import METHODS, SCORES, SMOOTHINGS
@@ -27,7 +27,8 @@ def of_network() -> argparse.ArgumentParser:
         "--network",
         default=DEFAULT,
         metavar="NAME",
-        help="a name that `networks` lists, or the path of a .keras file (default: %(default)s: needs no download)",
+        help="a name that `networks` lists, or the path of a .keras or .h5 file (default: %(default)s, which needs no "
+        "download)",
     )
     add_file_options(group)
     return network
@@ -80,13 +81,46 @@ def of_maps() -> argparse.ArgumentParser:
 
 def add_file_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
-        "--labels", metavar="FILE", help="class names of a .keras file: a text file with one a line, or JSON"
+        "--labels", metavar="FILE", help="class names of a network in a file: a text file with one a line, or JSON"
     )
     group.add_argument(
         "--preprocess",
-        metavar="NAME",
-        help="prepare photos for a .keras file as this network of the list does (default: RGB from 0 to 255 as it is)",
+        metavar="HOW",
+        help="how photos are prepared for a network in a file: 0..1 or -1..1, the range that RGB is brought into; the "
+        "name of a network of the list, whose way it is; or none, RGB from 0 to 255 as it is (default)",
     )
+    group.add_argument("--image", metavar="NAME", help="the input that takes the photo, of a network with several")
+    group.add_argument(
+        "--input",
+        dest="inputs",
+        action="append",
+        metavar="NAME=VALUE",
+        help="what another input of a network is given: numbers with commas between, or the path of a photo",
+    )
+    group.add_argument("--output", metavar="NAME", help="the output that is explained, of a network with several")
+
+
+def file_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What `load` is told of a network in a file.
+
+    Raises:
+        SettingError: an input is not given as NAME=VALUE.
+    """
+    names = ("labels", "preprocess", "image", "output")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    for text in options.inputs or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise SettingError(f"An input is given as NAME=VALUE, such as --input age=31, not {text!r}.")
+        given.setdefault("inputs", {})[name] = _value(value)
+    return given
+
+
+def _value(text: str) -> "list[float] | str":
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        return text  # the path of a photo
 
 
 def load_network(options: argparse.Namespace, weights: Literal["imagenet"] | None = "imagenet") -> "Classifier":
@@ -103,9 +137,7 @@ def load_network(options: argparse.Namespace, weights: Literal["imagenet"] | Non
             bar.update(done - bar.n)
 
     try:
-        network = load(
-            options.network, labels=options.labels, preprocess=options.preprocess, weights=weights, progress=progress
-        )
+        network = load(options.network, weights=weights, progress=progress, **file_settings(options))
     finally:
         if bar is not None:
             bar.close()

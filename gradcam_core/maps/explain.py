@@ -1,5 +1,6 @@
 """`explain`: a photo and a network in, a map of every layer out."""
 
+import os
 from collections.abc import Sequence
 from importlib import metadata
 from numbers import Real
@@ -10,11 +11,14 @@ import cv2
 import numpy as np
 
 from ..errors import SettingError, TargetError
+from ..networks.loading import network_of
 from ..photos.channels import resized
 from ..settings import METHODS, SCORES, SMOOTHINGS, VERSION, Progress, check_count
 from .explanation import Explanation, HeatMap
 
 if TYPE_CHECKING:
+    import keras
+
     from ..capture.layers import Layer
     from ..networks.classifier import Classifier
     from ..photos import Source
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def explain(
-    network: "Classifier",
+    network: "Classifier | keras.Model | str | os.PathLike[str]",
     photo: "Source",
     target: int | str | None = None,
     layers: str | Sequence[str] = "stages",
@@ -44,7 +48,8 @@ def explain(
     One forward and one backward pass serve all layers.
 
     Args:
-        network: what `load` gives.
+        network: what `load` gives; or a name, a path or a Keras model, as `load` takes it. A model is traced at each
+            call: for many photos, load it once.
         photo: anything `read_image` takes; for a network of other channels what `Classifier.read` takes.
         target: a class by index, name or WordNet id; None takes the most probable one, or the first value.
         layers: "stages" (one per resolution stage), "all", "last", a name, or names. The method "cam" has one layer,
@@ -89,7 +94,7 @@ def explain(
 
 
 def explain_classes(
-    network: "Classifier",
+    network: "Classifier | keras.Model | str | os.PathLike[str]",
     photo: "Source",
     targets: Sequence[int | str | None],
     layers: str | Sequence[str] = "stages",
@@ -117,6 +122,7 @@ def explain_classes(
     >>> [result.target.name for result in results]
     ['banana', 'teapot']
     """
+    network = network_of(network)
     from .gradients import trace
     from .selection import select
 

@@ -12,6 +12,29 @@ from ..errors import GradcamError, NetworkError, SettingError
 from .inputs import Input
 
 
+def refuse_strangers(name: object, model: object) -> None:
+    """Raise a NetworkError where something else is given in the place of a model of Keras 3, or of its name."""
+    if not isinstance(name, str):
+        raise NetworkError(f"A network is called by a text, and not by {_kind(name)}: Classifier(name, model).")
+    if isinstance(model, keras.Model):
+        return
+    if any(origin.__module__.partition(".")[0] == "tf_keras" for origin in type(model).__mro__):
+        raise NetworkError(
+            f"{name} is a model of Keras 2 (tf_keras), and one of Keras 3 is needed. Save it with "
+            'model.save("network.h5"), and load that file.'
+        )
+    raise NetworkError(
+        f"{name} is {_kind(model)}, and not a model of Keras 3. Give a model, the name of a network, or the path of a "
+        "file."
+    )
+
+
+def _kind(value: object) -> str:
+    if value is None or isinstance(value, str | int | float):
+        return repr(value)[:80]
+    return f"an object of {type(value).__module__}.{type(value).__name__}"
+
+
 def recorded(name: str, model: keras.Model, feed: Feed, image: Input, size: tuple[int, int]) -> Recording:
     """The model as it was traced on photos of this size; an error where it cannot take them, or gives no scores."""
     try:

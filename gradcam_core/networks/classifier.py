@@ -3,8 +3,6 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -15,29 +13,19 @@ import tensorflow as tf
 from ..capture import layers
 from ..capture.head import is_grid
 from ..capture.recording import Recording, compiled, record
-from ..errors import NetworkError, SettingError, TargetError
+from ..errors import NetworkError, SettingError
 from ..photos import Source
 from ..photos.channels import read_channels, resized, to_grey
 from ..settings import check_count
-from .checks import prepared, recorded, refuse_decisions
+from .checks import prepared, recorded, refuse_decisions, refuse_strangers
 from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of
+from .labels import LabelSource, Name, index_of, labelled, names_of
 from .measures import MEASURES, Measure, Prediction, trained_for
+from .preprocessing import Preprocess, preprocessing
+from .ranges import SUGGESTS, rescales, suggested
 from .reading import AS_THEY_ARE, LOST, ONE_VALUE, activated, checked_activation
 
-Preprocess = Callable[[np.ndarray], np.ndarray]
-LabelSource = Sequence[str | tuple[str, str]]
-
-_LONGEST = 200  # characters of a class: the nearest names to a long text take long to find
 KEPT_PASSES = 16
-
-
-@dataclass(frozen=True)
-class Label:
-    """One class: its index in the network's output, its WordNet id (None where it has none) and its name."""
-
-    index: int
-    wordnet_id: str | None
-    name: str
 
 
 class Classifier:
@@ -48,10 +36,11 @@ class Classifier:
         model: a Keras model of any kind that has been built: an image in, one vector of class scores out, which are
             logits, or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
             One linear output is a value (an age, an angle), unless two names make it the logit of two classes.
-        labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
+        labels: a name for each class, as `load` takes them; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
-        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it. A model of
-            one channel gives it grey, (1, h, w, 1); one of other counts the values as they are, (1, h, w, c).
+        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes, or a name as `load` takes it; None
+            where the model does it. A model of one channel gives it grey, (1, h, w, 1); one of other counts the values
+            as they are, (1, h, w, c).
         measures: what linear outputs are: "probability" (they are logits) or "value"; None goes by the loss that the
             model was compiled with, or else by their number.
         image: name or place of the input that takes the photo; None where there is but one that can.
@@ -75,7 +64,7 @@ class Classifier:
         model: keras.Model,
         labels: LabelSource | None = None,
         input_size: tuple[int, int] | None = None,
-        preprocess: Preprocess | None = None,
+        preprocess: Preprocess | str | None = None,
         *,
         measures: Measure | None = None,
         image: str | int | None = None,
@@ -83,6 +72,7 @@ class Classifier:
         output: str | int | None = None,
         shown: Sequence[int] | None = None,
     ) -> None:
+        refuse_strangers(name, model)
         everything = inputs_of(name, model)
         taken = image_of(name, everything, image)
         self.name = name
@@ -90,7 +80,7 @@ class Classifier:
         self.input_size = chosen_size(name, taken, input_size)
         self.channels = taken.channels or 3
         self.shown = chosen_channels(name, self.channels, shown)
-        self._preprocess = preprocess
+        self._preprocess = preprocessing(preprocess)
         self._how = {"image": image, "inputs": inputs, "output": output, "shown": shown}
         self._feed = fed(name, everything, taken, inputs, output, self._as_other)
         self.recording = recorded(name, model, self._feed, taken, self.input_size)
@@ -101,21 +91,22 @@ class Classifier:
         self._lock = threading.RLock()
         if measures not in (None, *MEASURES):
             raise SettingError(f"What the outputs measure is {' or '.join(map(repr, MEASURES))}, not {measures!r}.")
+        names = None if labels is None else names_of(labels)
         known = measures or trained_for(getattr(model, "loss", None))
         shape = self.recording.output.shape
         self.is_grid = is_grid(self.recording.output)
         count = shape[-1] if self.is_grid else shape[1:].num_elements()
-        self.measures: Measure = self._measured(known, count, labels)
+        self.measures: Measure = self._measured(known, count, names)
         self.is_binary = count == 1 and self.measures != "value"
-        self._is_guessed = count == 1 and self.measures == "value" and known is None and labels is None
-        self.labels = _labels(name, labels, 2 if self.is_binary else count, self.measures)
+        self._is_guessed = count == 1 and self.measures == "value" and known is None and names is None
+        self.labels = labelled(name, names, 2 if self.is_binary else count, self.measures)
 
-    def _measured(self, known: Measure | None, count: int, labels: LabelSource | None) -> Measure:
+    def _measured(self, known: Measure | None, count: int, names: Sequence[Name] | None) -> Measure:
         if self.is_grid:
             if known == "value":
                 raise NetworkError(f"{self.name} gives a picture of values; a class for each pixel can be explained.")
             return "share"
-        if known == "probability" or (count == 1 and labels is not None and len(labels) == 2):
+        if known == "probability" or (count == 1 and names is not None and len(names) == 2):
             return "probability"
         return "value" if (known or count == 1) and self.activation == "linear" else "probability"
 
@@ -154,6 +145,10 @@ class Classifier:
         lost = [layer.name for layer in self.layers if layer.preset and layer.place is None]
         notes = [AS_THEY_ARE.format(self.name)] if self.activation == "none" else []
         notes += [ONE_VALUE.format(self.name)] if self._is_guessed else []
+        if self._preprocess is None and self.channels in (1, 3) and not rescales(self.recording):
+            with self._lock:
+                better = suggested(self.recording)
+            notes += [SUGGESTS.format(self.name, better)] if better else []
         return (*notes, *([LOST.format(self.name, ", ".join(lost))] if lost else []))
 
     @property
@@ -216,18 +211,19 @@ class Classifier:
         how = {"probability": None, self.measures: amount}
         return Prediction(label.index, label.wordnet_id, label.name, **how)
 
-    def predict(self, photo: np.ndarray, top: int = 5) -> tuple[Prediction, ...]:
+    def predict(self, photo: Source, top: int = 5) -> tuple[Prediction, ...]:
         """The ``top`` most probable classes of a photo, most probable first.
 
         Args:
-            photo: uint8 (H, W, 3), RGB, as `read_image` gives it, or what `read` gives.
+            photo: anything `read` takes.
             top: how many classes.
 
         Raises:
+            PhotoError: the photo cannot be read.
             SettingError: top is not a whole number from 1 up.
         """
         check_count("predictions", top)
-        return self.top(self.probabilities(self.predict_logits(self.to_input(photo))[0]), top)
+        return self.top(self.probabilities(self.predict_logits(self.to_input(self.read(photo)))[0]), top)
 
     def predict_logits(self, batch: np.ndarray) -> np.ndarray:
         """The logits of many photos in one pass, compiled at first use and kept; see `answers`.
@@ -306,42 +302,8 @@ class Classifier:
             return self._passes[key]
 
     def resolve_target(self, target: int | str | None) -> int | None:
-        """The index of the class meant by an index, a name or a WordNet id; None stays None (the top class).
-
-        Names are compared without case, and with "_" as a space.
-
-        Raises:
-            TargetError: no class, or more than one, is meant; the nearest names are listed with their indices.
-        """
-        if target is None:
-            return None
-        if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
-            if 0 <= target < len(self.labels):
-                return int(target)
-            asked = target if abs(target) < 1e15 else "what was asked for"  # Python prints no endless number
-            raise TargetError(f"{self.name} has the classes 0 to {len(self.labels) - 1}; {asked} is not one of them.")
-        if not isinstance(target, str) or not target.strip():
-            raise TargetError("The class is given as an index, a name or a WordNet id.")
-        if len(target) > _LONGEST:
-            raise TargetError(f"The class is given by a text of up to {_LONGEST} characters, not {len(target)}.")
-        wanted = _fold(target)
-        matches = [label for label in self.labels if wanted in (_fold(label.name), label.wordnet_id)]
-        if len(matches) == 1:
-            return matches[0].index
-        if matches:
-            raise TargetError(
-                f"{target!r} names {len(matches)} classes of {self.name}: {_listed(matches)}. Give the index."
-            )
-        if wanted.isdecimal():
-            return self.resolve_target(int(wanted))
-        folded = {_fold(label.name): label for label in reversed(self.labels)}
-        near = [label for name, label in folded.items() if wanted in name.split()]
-        near += [folded[name] for name in get_close_matches(wanted, folded, n=5, cutoff=0.5)]
-        near += [label for name, label in folded.items() if wanted in name]
-        hint = (
-            f" Nearest: {_listed(list(dict.fromkeys(near))[:5])}." if near else " Give its index, name or WordNet id."
-        )
-        raise TargetError(f"{self.name} knows no class {target!r}.{hint}")
+        """The index of the class meant by an index, a name or a WordNet id; see `labels.index_of`."""
+        return index_of(self.name, self.labels, target)
 
 
 def check_finite(name: str, *arrays: np.ndarray) -> None:
@@ -351,23 +313,3 @@ def check_finite(name: str, *arrays: np.ndarray) -> None:
             f"{name} gives values that are not numbers for this photo, so nothing can be explained. "
             "Its weights or its preprocessing do not fit."
         )
-
-
-def _fold(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())
-
-
-def _listed(labels: Sequence[Label]) -> str:
-    return ", ".join(f"{label.name} ({label.index})" for label in labels)
-
-
-def _labels(name: str, labels: LabelSource | None, count: int, measures: Measure) -> tuple[Label, ...]:
-    if labels is None:
-        what = "value" if measures == "value" else "class"
-        labels = ["value"] if (what, count) == ("value", 1) else [f"{what} {index}" for index in range(count)]
-    if len(labels) != count:
-        raise NetworkError(
-            f"{name} has {count} classes, but {len(labels)} names were given. Give one name for each class."
-        )
-    pairs: list[Any] = [(None, label) if isinstance(label, str) else label for label in labels]
-    return tuple(Label(index, wordnet_id, text) for index, (wordnet_id, text) in enumerate(pairs))

@@ -4,51 +4,62 @@ import importlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
 from ..errors import NetworkError, SettingError
-from .files import Labels, read_labels, read_model
+from ..quiet import require_backend
+from .files import is_file, read_model
+from .labels import LabelSource, names_of
 from .packaged import PackagedFile
+from .preprocessing import Preprocess, preprocessing
 from .weights import Progress, fetch
-from .zoo import Entry, find, imagenet_labels
+from .zoo import NETWORKS, Entry, find, imagenet_labels
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
     from .classifier import Classifier
 
 # Keras is imported where it is needed: whoever only imports `load` must not wait seconds for TensorFlow.
 
-Preprocess = Callable[["np.ndarray"], "np.ndarray"]
-
 MEMORY: float = 2000  # megabytes (10**6 bytes) of weights that stay when nobody holds their networks any more
 
 
 def load(
-    name_or_path: str | os.PathLike[str],
+    name_or_path: "str | os.PathLike[str] | keras.Model",
     *,
     weights: Literal["imagenet"] | None = "imagenet",
-    labels: Labels | str | os.PathLike[str] | None = None,
+    labels: LabelSource | None = None,
     preprocess: Preprocess | str | None = None,
     input_size: tuple[int, int] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    image: str | int | None = None,
+    inputs: Mapping[str | int, Any] | None = None,
+    output: str | int | None = None,
+    shown: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> "Classifier":
-    """A network, ready to be asked and explained; the same arguments give the same object.
+    """A network, ready to be asked and explained; the same arguments give the same object, but for a model.
 
     Args:
-        name_or_path: a name of `NETWORKS` in any case, or the path of a file that ends in .keras.
+        name_or_path: a name of `NETWORKS` in any case, or the path of a .keras or .h5 file; or a Keras model.
         weights: "imagenet", or None for random weights (other ones in each process), to try speed and shapes.
-        labels: for a .keras file: one name for each class, or (WordNet id, name) pairs, or the path of a text
-            file (one "name" or "n01440764 name" a line) or of a .json file with a list of them.
-        preprocess: for a .keras file: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes, or the name
-            of a network in `NETWORKS` whose preprocessing it is; None where the model does it itself.
-        input_size: for a .keras file that takes any size: (height, width) in pixels.
+        labels: for a file or a model: one name for each class, in order, or (WordNet id, name) pairs: a list, an array,
+            ...; or {index: name}, or {name: index}; or the path of a text file (one "name", "n01440764 name" or
+            "0 name" a line) or of a .json file with any of them.
+        preprocess: for a file or a model: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; or "0..1" or
+            "-1..1", into which RGB is brought; or the name of a network in `NETWORKS` whose preprocessing it is; or
+            "none". None is as "none", and `Classifier.notes` says so where the weights suggest something else.
+        input_size: for a file or a model that takes any size: (height, width) in pixels.
+        custom_objects: for a file: classes and functions of your own by name, as `keras.models.load_model` takes them.
+        image, inputs, output, shown: for a file or a model of several inputs or outputs, or of other channels than RGB
+            or grey: as `Classifier` takes them.
         progress: called as progress(stage, done, total), with stage "download" (bytes; at most ten times a
             second) and "load" (0 and 1 of 1), and not at all for a network that is loaded already. What it
             raises ends the loading.
@@ -61,23 +72,72 @@ def load(
     >>> load("EfficientNetLite0") is load("efficientnetlite0")
     True
     """
+    require_backend()
     progress = _silent if progress is None else progress
+    how = {"image": image, "inputs": inputs, "output": output, "shown": shown}
+    if not isinstance(name_or_path, str | os.PathLike):
+        return _given(name_or_path, labels, preprocess, input_size, how)
     path = Path(name_or_path)
-    if path.suffix.lower() in (".keras", ".h5", ".hdf5") or len(path.parts) > 1:
+    if is_file(os.fspath(name_or_path)) and os.fspath(name_or_path) not in NETWORKS:
         if weights is None:
             raise SettingError(f"{path} brings its own weights; random ones are for the names in NETWORKS.")
-        return _load_file(path, labels, preprocess, input_size, progress)
+        return _load_file(path, labels, preprocess, input_size, custom_objects, how, progress)
     entry = find(os.fspath(name_or_path))
-    if labels is not None or preprocess is not None or input_size is not None:
-        raise SettingError(f"{entry.name} has its own class names, preprocessing and input size: leave them out.")
+    if any(given is not None for given in (labels, preprocess, input_size, custom_objects, *how.values())):
+        raise SettingError(
+            f"{entry.name} has its own class names, preprocessing and input size, one input and one output: leave them "
+            "out."
+        )
     if weights not in ("imagenet", None):
         raise SettingError(f"weights is 'imagenet' or None (random), not {weights!r}.")
     where = entry.weights.path if weights else None
     return _once((entry.name, where), partial(_load_entry, entry, weights, progress))
 
 
+def network_of(given: "Classifier | keras.Model | str | os.PathLike[str]") -> "Classifier":
+    """The network that is meant: a loaded one itself, or what `load` makes of a name, a path or a model.
+
+    Raises:
+        NetworkError: it is nothing of these, or cannot be explained.
+    """
+    require_backend()
+    from .classifier import Classifier
+
+    return given if isinstance(given, Classifier) else load(given)
+
+
+def _given(
+    model: Any,  # noqa: ANN401
+    labels: LabelSource | None,
+    preprocess: Preprocess | str | None,
+    input_size: tuple[int, int] | None,
+    how: Mapping[str, Any],
+) -> "Classifier":
+    """A model as a network. It is not kept: who changes the model afterwards would get the network before that."""
+    from .classifier import Classifier
+
+    if isinstance(model, Classifier):
+        raise NetworkError(f"{model.name} is loaded already. Use it as it is.")
+    name = getattr(model, "name", None)
+    name = name if isinstance(name, str) else type(model).__name__
+    return Classifier(name, model, labels, input_size, preprocess, **how)
+
+
 def _silent(stage: str, done: float, total: float) -> None:
     pass
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """A thing as part of a key: the same one, whatever it is equal to and whether it can be hashed."""
+
+    thing: object
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.thing is self.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
 
 
 _guard = threading.Lock()
@@ -131,7 +191,7 @@ def _load_entry(entry: Entry, weights: str | None, progress: Progress) -> "Class
     progress("load", 0, 1)
     model = build(entry) if weights is None else _with_weights(entry, progress)
     labels, size = imagenet_labels(), (entry.input_side, entry.input_side)
-    network = Classifier(entry.name, model, labels, size, _preprocessing(entry.name))
+    network = Classifier(entry.name, model, labels, size, preprocessing(entry.name))
     progress("load", 1, 1)
     return network
 
@@ -164,12 +224,21 @@ def build(entry: Entry) -> "keras.Model":
     """
     import keras
 
-    if isinstance(entry.weights, PackagedFile):
-        return importlib.import_module(entry.module).build()
-    builder = getattr(keras.applications, entry.name)
     shape = (entry.input_side, entry.input_side, 3)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(builder, weights=None, input_shape=shape, classifier_activation=None).result()
+    make: Callable[[], keras.Model] = (
+        importlib.import_module(entry.module).build
+        if isinstance(entry.weights, PackagedFile)
+        else partial(
+            getattr(keras.applications, entry.name), weights=None, input_shape=shape, classifier_activation=None
+        )
+    )
+    usual = keras.config.image_data_format()  # keras.json may say channels first
+    keras.config.set_image_data_format("channels_last")
+    try:
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(make).result()
+    finally:
+        keras.config.set_image_data_format(usual)
 
 
 def _correct_efficientnet(model: "keras.Model") -> None:
@@ -185,38 +254,35 @@ def _correct_efficientnet(model: "keras.Model") -> None:
     normalization.finalize_state()
 
 
-def _preprocessing(preprocess: Preprocess | str | None) -> Preprocess | None:
-    if not isinstance(preprocess, str):
-        return preprocess
-    return importlib.import_module(find(preprocess).module).preprocess_input
-
-
 def _load_file(
     path: Path,
-    labels: Labels | str | os.PathLike[str] | None,
+    labels: LabelSource | None,
     preprocess: Preprocess | str | None,
     input_size: tuple[int, int] | None,
+    custom_objects: Mapping[str, Any] | None,
+    how: Mapping[str, Any],
     progress: Progress,
 ) -> "Classifier":
-    if path.suffix.lower() != ".keras":
-        raise NetworkError(
-            f"{path} is not a .keras file; older formats (.h5, SavedModel folders) can run code when they "
-            'are opened. Save the network with model.save("network.keras").'
-        )
     try:
         status = path.stat()
     except OSError as error:
         raise NetworkError(f"{path} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
-    given = read_labels(labels) if isinstance(labels, (str, os.PathLike)) else labels
-    names = given and tuple(name if isinstance(name, str) else (name[0], name[1]) for name in given)
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
+        raise SettingError('custom_objects is {"name": class or function, ...}, as keras.models.load_model takes it.')
+    names = None if labels is None else names_of(labels)
     size = tuple(input_size) if isinstance(input_size, list) else input_size
-    key = (path.resolve(), status.st_mtime_ns, status.st_size, names, preprocess, size)
+    prepare = preprocessing(preprocess)
+    own = frozenset((str(name), _Same(one)) for name, one in (custom_objects or {}).items())
+    given = frozenset((name, _Same(one)) for name, one in (how["inputs"] or {}).items())
+    rest = (how["image"], how["output"], how["shown"] and tuple(how["shown"]), given)
+    key = (path.resolve(), status.st_mtime_ns, status.st_size, names, _Same(prepare), size, own, rest)
 
     def make() -> "Classifier":
         from .classifier import Classifier
 
         progress("load", 0, 1)
-        network = Classifier(path.stem, read_model(path), names, size, _preprocessing(preprocess))
+        model, measures = read_model(path, custom_objects)
+        network = Classifier(path.stem, model, names, size, prepare, measures=measures, **how)
         progress("load", 1, 1)
         return network
 

@@ -160,7 +160,9 @@ def dense(shape, classes=2):
     [
         (Subclassed(), None, "not a Keras model that has been built"),
         (keras.Sequential([keras.layers.Dense(2)]), None, "not a Keras model that has been built"),
-        ("network.keras", None, "not a Keras model"),
+        ("network.keras", None, "mine is 'network.keras', and not a model of Keras 3"),
+        (None, None, "mine is None, and not a model of Keras 3"),
+        (keras.layers.Dense(2), None, r"mine is an object of keras\.src\.layers.*Dense, and not a model"),
         (dense((5,)), None, r"takes \(None, 5\)"),
         (keras.Sequential([keras.Input((8, 6, 3)), keras.layers.Reshape((16, 9))]), None, r"gives \(None, 16, 9\)"),
         (cam_network().model, ["one"], "3 classes, but 1 names"),

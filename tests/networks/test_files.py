@@ -2,13 +2,14 @@
 
 import json
 import struct
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 from tiny_networks import small_model
 
-from gradcam_core.errors import NetworkError
+from gradcam_core.errors import NetworkError, SettingError
 from gradcam_core.networks import loading
 
 
@@ -55,7 +56,8 @@ def test_class_names_come_from_a_file(model_file, tmp_path, name, content):
         ("hole.txt", b"cat\n\nbird\n", "Entry 1 "),
         ("latin.txt", b"caf\xe9\n", "not UTF-8"),
         ("broken.json", b'["cat", ', "not JSON"),
-        ("object.json", b'{"cat": 0}', "one class name for each output"),
+        ("object.json", b'{"cat": [0]}', "the indices 0 to 0, each once"),
+        ("number.json", b"7", "one class name for each output"),
     ],
 )
 def test_class_names_that_do_not_fit_are_refused(model_file, tmp_path, name, content, sentence):
@@ -72,7 +74,7 @@ def test_preprocessing_is_a_function_or_a_networks_name(model_file, photo):
     assert np.allclose(halved, np.sqrt(plain))
     vgg = loading.load(model_file, preprocess="vgg16").to_input(photo)
     assert np.allclose(vgg, plain[..., ::-1] - [103.939, 116.779, 123.68], atol=1e-4)
-    with pytest.raises(NetworkError, match="VGG16"):
+    with pytest.raises(SettingError, match="VGG16"):
         loading.load(model_file, preprocess="VGG61")
 
 
@@ -147,6 +149,50 @@ def saved_model_folder(folder):
     return path
 
 
+def unbuildable_file(folder):
+    @keras.saving.register_keras_serializable(package="tests")
+    class Scale(keras.layers.Layer):
+        def __init__(self, factor, **settings):
+            super().__init__(**settings)
+            self.factor = factor
+
+        def call(self, x):
+            return x * self.factor
+
+        def get_config(self):  # forgets the factor
+            return super().get_config()
+
+    path = folder / "unbuildable.keras"
+    keras.Sequential([keras.Input((16, 16, 3)), Scale(2.0), *small_model().layers]).save(path)
+    return path
+
+
+def keras_2_file(folder):
+    """A description that Keras 3 does not know, and the version that Keras 2 writes beside it."""
+    path = folder / "two.keras"
+    with zipfile.ZipFile(path, "w") as members:
+        members.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        described = {"module": "keras.src.engine.functional", "class_name": "Functional", "config": {}}
+        members.writestr("config.json", json.dumps({**described, "registered_name": "Functional"}))
+        members.writestr("model.weights.h5", b"")
+    return path
+
+
+def saved_model_layer_file(folder):
+    small_model().export(str(folder / "inside"), verbose=False)
+    path = folder / "tfsm.keras"
+    layer = keras.layers.TFSMLayer(str(folder / "inside"), call_endpoint="serve")
+    keras.Sequential([keras.Input((16, 16, 3)), layer]).save(path)
+    return path
+
+
+def foreign_file(folder, name):
+    path = folder / name
+    with zipfile.ZipFile(path, "w") as members:
+        members.writestr("data.pkl", b"")
+    return path
+
+
 def no_image_classifier_file(folder):
     path = folder / "table.keras"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(path)
@@ -160,11 +206,19 @@ def no_image_classifier_file(folder):
         (lambda_file, "code of its own"),
         (foreign_class_file, "'Doubled', which Keras does not know"),
         (half_file, "is damaged"),
-        (flipped_file, "flipped.keras cannot be read"),
-        (longer_file, "longer.keras cannot be read"),
-        (text_file, "is damaged, or was not saved by Keras 3"),
-        (older_file, "not a .keras file"),
-        (saved_model_folder, "not a .keras file"),
+        (flipped_file, "flipped.keras cannot be put together"),
+        (longer_file, "longer.keras cannot be put together"),
+        (text_file, "is damaged, or was not saved by Keras"),
+        (older_file, "older.h5 cannot be put together"),
+        (saved_model_folder, "is a SavedModel"),
+        (lambda folder: folder, "is a folder"),
+        (unbuildable_file, r"put together: .*Scale.__init__\(\) missing 1 required positional argument: 'factor'"),
+        (keras_2_file, r"saved by Keras 2\.15\.0.*network\.h5"),
+        (saved_model_layer_file, "holds a SavedModel"),
+        (lambda folder: foreign_file(folder, "best.pt"), "a file of PyTorch"),
+        (lambda folder: foreign_file(folder, "best.ONNX"), "a file of ONNX"),
+        (lambda folder: foreign_file(folder, "best.tflite"), "a file of TensorFlow Lite"),
+        (lambda folder: foreign_file(folder, "best.zip"), "an archive without a network"),
         (no_image_classifier_file, "an image of shape"),
     ],
 )
@@ -175,6 +229,29 @@ def test_a_file_that_cannot_be_explained_gets_its_sentence(tmp_path, make, sente
     assert "\n" not in str(caught.value)
     with pytest.raises(NetworkError, match=sentence):  # a failure is not kept
         loading.load(path)
+
+
+def test_classes_that_are_given_are_found_and_another_class_is_another_network(tmp_path):
+    path = foreign_class_file(tmp_path)
+
+    class Doubled(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * 2
+
+    class Halved(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs / 2
+
+    given = {"Doubled": Doubled}
+    network = loading.load(path, custom_objects=given)
+    assert loading.load(path, custom_objects=dict(given)) is network
+    other = loading.load(path, custom_objects={"Doubled": Halved})
+    batch = np.ones((1, 16, 16, 3), np.float32)
+    assert not np.allclose(network.model(batch), other.model(batch))
+    with pytest.raises(SettingError, match="custom_objects is"):
+        loading.load(path, custom_objects=[Doubled])
+    with pytest.raises(SettingError, match="its own class names"):
+        loading.load("EfficientNetLite0", custom_objects=given)
 
 
 def test_a_registered_class_is_found(tmp_path):

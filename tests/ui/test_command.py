@@ -9,6 +9,7 @@ import pytest
 from browser import Visitor
 from serving import serve
 
+import gradcam_core as gc
 from gradcam_core.networks.zoo import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,7 @@ def test_help_reads_well():
         "--network",
         "--host",
         "--port",
+        "--preprocess",
         "GRADCAM_NETWORK",
         "GRADIO_SERVER_PORT",
         "VGG16",
@@ -42,8 +44,10 @@ def test_help_reads_well():
         (["--network", "vgg"], {}, "There is no network 'vgg'"),
         ([], {"GRADCAM_NETWORK": "vgg"}, "There is no network 'vgg'"),
         (["--network", "nowhere.keras"], {}, "nowhere.keras"),
-        (["--network", "old.h5"], {}, ".keras"),
-        (["--network", "VGG16", "--labels", "names.txt"], {}, "--labels goes with a .keras file"),
+        (["--network", "old.h5"], {}, "old.h5 cannot be opened"),
+        (["--network", "best.PT"], {}, "best.PT cannot be opened"),
+        (["--network", "VGG16", "--labels", "names.txt"], {}, "--labels goes with a network in a file"),
+        (["--preprocess", "-1..1", "--output", "b"], {}, "--preprocess, --output goes with a network in a file"),
         (["--memory", "-1"], {}, "a number of megabytes, 0 or more, not -1"),
     ],
 )
@@ -61,11 +65,15 @@ def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
 
     colour_network().model.save(tmp_path / "colours.keras")
     (tmp_path / "names.txt").write_text("red\nblue\n")
-    arguments = ("--network", tmp_path / "colours.keras", "--labels", tmp_path / "names.txt")
-    with serve(tmp_path, *arguments) as server:
+    arguments = ("--network", tmp_path / "colours.keras", "--labels", tmp_path / "names.txt", "--preprocess", "-1..1")
+    with serve(tmp_path, *arguments, KERAS_BACKEND="torch") as server:  # which is not installed
         client = Client(server.url, verbose=False, download_files=str(tmp_path / "answers"))
         answer, *_ = client.predict(image=handle_file(photos / "landscape.jpg"), target="blue", api_name="/explain")
     assert answer["target"]["name"] == "blue"
+    network = gc.load(tmp_path / "colours.keras", labels=["red", "blue"], preprocess="-1..1")
+    expected = gc.explain(network, photos / "landscape.jpg", "blue").target
+    assert answer["target"]["probability"] == pytest.approx(expected.probability, abs=1e-5)
+    assert answer["target"]["text"] == expected.text
     assert [entry["layer"] for entry in answer["maps"]] == ["conv"]
 
 

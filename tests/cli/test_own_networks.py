@@ -1,0 +1,93 @@
+"""Networks in files, from the shell: how photos are prepared, and what Keras' own settings say."""
+
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import keras
+import pytest
+from tiny_networks import noise, seeded, small_model
+
+import gradcam_core as gc
+from gradcam_core.cli.main import main
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), noise(20, width=30))
+    return path
+
+
+@pytest.fixture
+def run(capfd):
+    def call(*arguments):
+        capfd.readouterr()
+        code = main([*map(str, arguments)])
+        return (code, *capfd.readouterr())
+
+    return call
+
+
+def one_value(path):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x))
+    model = seeded(keras.Model(inputs, keras.layers.Rescaling(90, 20)(x)))
+    model.layers[-2].kernel.assign(abs(model.layers[-2].kernel))
+    model.save(path)
+    return path
+
+
+@pytest.mark.parametrize("asked", ["0..1", "-1..1", "none", "VGG16"])
+@pytest.mark.parametrize("suffix", ["keras", "H5"])
+def test_the_shell_says_how_photos_are_prepared(run, photo, tmp_path, asked, suffix):
+    path = tmp_path / "mine.h5"
+    small_model().save(path.with_suffix(f".{suffix.lower()}"))
+    path = path.with_suffix(f".{suffix.lower()}").rename(path.with_suffix(f".{suffix}"))
+    (tmp_path / "labels.txt").write_text("0 cat\n1 dog\n2 emu\n")
+    code, out, _ = run("predict", photo, "--network", path, "--labels", tmp_path / "labels.txt", "--preprocess", asked)
+    network = gc.load(path, labels=["cat", "dog", "emu"], preprocess=asked)
+    said = ", ".join(f"{one.name} {one.text}" for one in network.predict(photo))
+    assert (code, out) == (0, f"{photo}: {said}\n")
+
+
+def test_a_file_of_any_suffix_is_not_taken_for_a_name_when_its_layers_are_listed(run, tmp_path):
+    small_model().save(tmp_path / "mine.keras")
+    path = (tmp_path / "mine.keras").rename(tmp_path / "mine.KERAS")
+    assert "conv" in run("layers", path)[1]
+    for name, sentence in (("best.pt", "cannot be opened"), (tmp_path / "gone.h5", "cannot be opened")):
+        code, out, err = run("layers", name)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert sentence in err
+
+
+def test_a_value_is_printed_tested_and_written_as_one(run, photo, tmp_path):
+    path = one_value(tmp_path / "age.keras")
+    text = gc.load(path).predict(photo)[0].text
+    code, out, err = run("predict", photo, "--network", path)
+    assert (code, out) == (0, f"{photo}: value {text}\n")
+    assert "is shown as a value" in err
+    code, out, _ = run("test", photo, "--network", path, "--steps", "3")
+    assert code == 0
+    assert next(line for line in out.splitlines() if line.startswith("conv ")).split()[-1] == "-"
+    assert run("explain", photo, "--network", path, "--out", tmp_path / "out")[0] == 0
+    target = json.loads((tmp_path / "out" / "photo" / "manifest.json").read_text())["target"]
+    assert (target["probability"], target["value"]) == (None, pytest.approx(gc.load(path).predict(photo)[0].value))
+
+
+def test_the_shell_works_whatever_keras_is_set_to(photo, tmp_path):
+    """torch is not installed here."""
+    settings = {"floatx": "float32", "epsilon": 1e-7, "backend": "torch", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    answer = subprocess.run(
+        [sys.executable, "-m", "gradcam_core", "predict", str(photo)],
+        env={**os.environ, "KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    first = gc.load("EfficientNetLite0").predict(photo)[0]
+    assert answer.stdout.startswith(f"{photo}: {first.name} "), answer.stderr
