@@ -147,7 +147,7 @@ def _serve(asked: argparse.Namespace, started: "Classifier | None", folder: Path
         from ui import mcp_tools
 
         mcp_tools.install()
-    networks = Networks(asked.network, started)
+    networks = Networks(asked.network, started, asked.preprocess)
     try:
         blocks = page.build(networks)
     except OSError as error:

@@ -324,7 +324,9 @@ const enlarge = (first, opener) => {
 
 const samplesOfCode = () => {
   const { network, score, method, instead_of: other } = answer.value;
-  const file = network === props.file ? `${network}.keras` : network;
+  const isOwn = network === props.file;
+  const file = isOwn ? props.path : network;
+  const prepared = isOwn && props.preprocess;
   const layers = answer.rows[0].maps.map((map) => map.layer);
   const targets = answer.rows.map((row) => row.target.index);
   const isMany = isCompared();
@@ -342,7 +344,7 @@ const samplesOfCode = () => {
     'import gradcam_core as gc',
     '',
     'photo = gc.read_image("photo.jpg")',
-    `network = gc.load(${text(file)})`,
+    `network = gc.load(${text(file)}${prepared ? `, preprocess=${text(prepared)}` : ''})`,
     isMany ? `targets = ${list(targets)}  ${named}` : `target = ${targets[0]}  ${named}`,
     `layers = ${list(layers)}`,
     ...(isMany ? [`results = gc.explain_classes(network, photo, targets, layers, ${how}`]
@@ -356,7 +358,7 @@ const samplesOfCode = () => {
   ];
   const shell = [
     ...(isMany ? [`for class in ${targets.join(' ')}; do  ${named}`] : []),
-    `${inside}gradcam explain photo.jpg --network ${quoted(file)} --class ${isMany ? '$class' : targets[0]} --score ${score} \\`,
+    `${inside}gradcam explain photo.jpg --network ${quoted(file)}${prepared ? ` --preprocess=${prepared}` : ''} --class ${isMany ? '$class' : targets[0]} --score ${score} \\`,
     ...(method === 'gradcam' && !other ? [] : [`${inside}  --method ${method}${other ? ` --instead-of ${other.index}` : ''} \\`]),
     `${inside}  --layers ${quoted(layers.join(','))} \\`,
     `${inside}  --opacity ${opacity} --colormap ${colormap} --out ${isMany ? 'out/$class' : `out  ${named}`}`,

@@ -65,8 +65,9 @@ WILD = [  # names that are markup, end a line of code, and close quotes
     for row in (gc.Prediction(0, None, f"{MARKUP}\nimport no_such_module", 0.5), gc.Prediction(2, None, MARKUP, 0.2))
 ]
 LATE, LOST = ([explanation(NEWT, {"coarse": 1.0}, SEEN, photo=photo(height, 240))] for height in (150, 160))
-ANSWERS = {"one": ONE, "two": TWO, "held": HELD, "wild": WILD, "late": LATE, "lost": LOST, "none": None}
-TITLES = {"one": "tawny owl", "two": "tawny owl, lynx", "held": "tawny owl, lynx rather than newt"}
+OWN = [explanation(OWL, {"coarse": 1.0}, SEEN, network="own")]  # it comes from a file
+ANSWERS = {"own": OWN, "one": ONE, "two": TWO, "held": HELD, "wild": WILD, "late": LATE, "lost": LOST, "none": None}
+TITLES = {"own": "tawny owl", "one": "tawny owl", "two": "tawny owl, lynx", "held": "tawny owl, lynx rather than newt"}
 TITLES["wild"] = f"{MARKUP} import no such module, {MARKUP} rather than {MARKUP}"
 
 
@@ -81,7 +82,7 @@ def gallery(cache: Path, answers: dict[str, list[gc.Explanation] | None] = ANSWE
 
     with gr.Blocks(analytics_enabled=False) as page:
         buttons = [gr.Button(name, elem_id=f"show-{name}") for name in answers]
-        grid = LayerGrid(elem_id="grid")
+        grid = LayerGrid(elem_id="grid", file="own", path="own.h5", preprocess="-1..1")
         grid.GRADIO_CACHE = str(cache)
         heard = gr.Textbox(elem_id="heard", label="heard")
         for button, answer in zip(buttons, answers.values(), strict=True):

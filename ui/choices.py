@@ -1,6 +1,7 @@
 """What can be chosen on the page: networks, classes and layers, with the words that describe them."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import gradio as gr
 
@@ -13,12 +14,19 @@ LAYER_COLUMNS = ("stage", "layer (★ one per stage)", "kind", "output (h × w �
 
 
 class Networks:
-    """The networks that the page offers: those of the zoo, and the file it was started with, if any."""
+    """The networks that the page offers: those of the zoo, and the file it was started with, if any.
 
-    def __init__(self, start: str = zoo.DEFAULT, started: "gc.Classifier | None" = None) -> None:
+    ``path`` is what that file is called, and ``preprocess`` how photos are prepared for it, where that was said.
+    """
+
+    def __init__(
+        self, start: str = zoo.DEFAULT, started: "gc.Classifier | None" = None, preprocess: str | None = None
+    ) -> None:
         self.start = started.name if started else zoo.find(start).name
         self._started = started
         self.file = started.name if started else ""
+        self.path = Path(start).name if started else ""
+        self.preprocess = preprocess or ""
 
     def is_fetched(self, name: str) -> bool:
         """Whether a network's weights must be fetched before it can be used."""

@@ -59,7 +59,8 @@ class LayerGrid(gr.HTML):
 
     The event ``select`` carries the index of a class that was clicked, and whether it is to stand ``beside`` the
     others; ``download`` carries what is to be saved, and the opacity, colours and scale that are set.
-    ``file`` is the name of the network that comes from a .keras file, if there is one.
+    ``file`` is the name of the network that comes from a file, if there is one, ``path`` what that file is called, and
+    ``preprocess`` how photos are prepared for it, where that was said.
     """
 
     data_model = LayerGridData
@@ -71,6 +72,8 @@ class LayerGrid(gr.HTML):
         opacity: float = 0.4,
         colormap: str = "jet",
         file: str = "",
+        path: str = "",
+        preprocess: str = "",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(
@@ -82,6 +85,8 @@ class LayerGrid(gr.HTML):
             opacity=opacity,
             colormap=colormap,
             file=file,
+            path=path,
+            preprocess=preprocess,
             colors={name: _base64(lookup_table(name)) for name in COLORMAPS},
             **kwargs,
         )

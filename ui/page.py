@@ -202,7 +202,13 @@ def build(networks: Networks) -> gr.Blocks:
                     [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
                 )
             with gr.Column(scale=1, min_width=300):
-                grid = LayerGrid(elem_id="grid", label="Explanation", file=networks.file)
+                grid = LayerGrid(
+                    elem_id="grid",
+                    label="Explanation",
+                    file=networks.file,
+                    path=networks.path,
+                    preprocess=networks.preprocess,
+                )
                 taken = gr.File(visible="hidden", label="Download")
                 with gr.Accordion("Can this be believed?", open=False, elem_id="believe"):
                     gr.Markdown(TESTS)

@@ -87,6 +87,14 @@ def test_the_code_of_one_class_needs_no_loop(onlooker):
     assert calls(code["HTTP API"])["client.predict"]["target"] == "'7'"
 
 
+def test_the_code_of_a_network_in_a_file_prepares_photos_as_the_page_does(onlooker):
+    code = samples(onlooker, "own")
+    assert calls(code["Python"])["gc.load"] == {"args": ["'own.h5'"], "preprocess": "'-1..1'"}
+    (command,) = commands(code["Shell"])
+    assert command[:5] == ["gradcam", "explain", "photo.jpg", "--network", "own.h5"]
+    assert "--preprocess=-1..1" in command
+
+
 def test_names_stay_names_in_the_code(onlooker):
     """A class's name ends no comment, and no quote in a layer's or a network's name ends a text."""
     code = samples(onlooker, "wild")
