@@ -240,8 +240,8 @@ def _own_network(name: str, settings: dict[str, Any]) -> "Classifier | None":
     if settings:
         given = ", ".join(f"--{'input' if name == 'inputs' else name}" for name in settings)
         raise GradcamError(
-            f"{given} goes with a network in a file; those of the zoo have their own class names and preprocessing, one "
-            "input and one output."
+            f"{given} goes with a network in a file; those of the zoo have their own class names and preprocessing, "
+            "one input and one output."
         )
     return None
 
