@@ -89,9 +89,14 @@ class Classifier:
         return f"Classifier({self.name!r}, {len(self.labels)} classes, input {self.input_size})"
 
     @cached_property
-    def layers(self) -> tuple[layers.Layer, ...]:
-        """The layers that can be explained, in network order."""
+    def named_layers(self) -> tuple[layers.Layer, ...]:
+        """The layers that are explained where they are named, in network order: also normalisations, dropouts, ..."""
         return layers.find(self.recording)
+
+    @cached_property
+    def layers(self) -> tuple[layers.Layer, ...]:
+        """The layers that are listed, in network order: `named_layers` but those of kind "other"."""
+        return tuple(layer for layer in self.named_layers if layer.kind != "other")
 
     @cached_property
     def cam_layer(self) -> str | None:
