@@ -18,6 +18,7 @@ from ..capture.recording import Recording, compiled, record
 from ..errors import NetworkError, TargetError
 from ..settings import check_count
 from .checks import chosen_size, prepared, recorded, taken_by
+from .keras_hub import own_settings
 from .reading import AS_THEY_ARE, LOST, activated, checked_activation
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
@@ -55,7 +56,8 @@ class Classifier:
             are logits, or their softmax, or their sigmoid. A single sigmoid output counts as two classes.
         labels: a name for each class, or (WordNet id, name) pairs; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
-        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it.
+        preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes; None where the model does it, or is a
+            task of KerasHub, which brings its own.
 
     Raises:
         NetworkError: the model is no image classifier that can be explained, or the labels do not fit it.
@@ -71,6 +73,7 @@ class Classifier:
         preprocess: Preprocess | None = None,
     ) -> None:
         taken = taken_by(name, model)
+        input_size, preprocess = own_settings(model, input_size, preprocess)
         self.name = name
         self.model = model
         self.input_size = chosen_size(name, taken, input_size)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NetworkError
+from .keras_hub import MISSING, is_missing
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +46,9 @@ def read_model(path: Path) -> "keras.Model":
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except _UNREADABLE as error:
         text = str(error)
-        if unknown := re.search(r"Could not locate (?:class|function) '([^']+)'", text):
+        if is_missing(text):
+            reason = MISSING
+        elif unknown := re.search(r"Could not locate (?:class|function) '([^']+)'", text):
             reason = (
                 f"holds {unknown[1]!r}, which Keras does not know; register it first with "
                 "keras.saving.register_keras_serializable()"
