@@ -53,4 +53,6 @@ clean:
 .venv/test.stamp .venv/mutate.stamp .venv/bench.stamp .venv/docs.stamp: .venv/%.stamp: pyproject.toml .venv/run.stamp
 	@echo "Installing what 'make $*' needs into .venv (once)"
 	@$(BIN)/pip install --quiet --editable '.[$*]'
+# KerasHub asks for TensorFlow's GPU build, by way of its tokenizers for text; its image classifiers do without.
+	@if [ $* = test ]; then $(BIN)/pip install --quiet --no-deps keras-hub==0.32.0; fi
 	@touch $@

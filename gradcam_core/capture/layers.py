@@ -2,7 +2,8 @@
 
 The last convolution by type is the wrong tensor in most networks: in a DenseNet it holds 32 of 1024 channels, in
 Inception one branch, in a ResNet what comes before the skip is added. So the preset takes, for each resolution
-stage, the last tensor after an activation or a merge that the whole network flows through.
+stage, the last tensor after an activation or a merge that the whole network flows through. Where tokens keep one
+resolution all the way, as in a ViT, several of these stand for the depth.
 """
 
 import math
@@ -14,12 +15,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from .axes import SHAPES
 from .head import HANDS_ON, is_grid
 from .moves import follow
-from .place import Place, place_of
+from .place import Place, may_be_map, place_of
+from .reach import reached
 from .recording import Recording
 
-KINDS = ("conv", "activation", "merge", "pool", "block")
+KINDS = ("conv", "activation", "merge", "pool", "attention", "block", "other")
 PRESETS = ("stages", "all", "last")
 
 
@@ -29,13 +32,14 @@ class Layer:
 
     Attributes:
         name: the layer's name; inside nested models a path, ``vgg16/block5_conv3``.
-        kind: "conv", "activation", "merge" (add, concatenate, ...), "pool", or "block" for a custom layer
-            that has layers inside, or weights of its own.
-        shape: (height, width, channels) at the network's input size.
+        kind: "conv", "activation", "merge" (add, concatenate, ...), "pool", "attention", or "block" for a custom layer
+            that has layers inside, or weights of its own; "other" (a normalisation, a dropout, a padding, ...) is
+            explained where it is named, and not listed.
+        shape: (height, width, channels) at the network's input size; of tokens, that of their grid.
         parameters: number of the layer's own weights.
         stage: 1 for the highest resolution, growing with each halving; a pool counts to the stage it ends.
         cell: (height, width) of one map cell in pixels of the network's input.
-        preset: whether this layer stands for its stage.
+        preset: whether this layer stands for its stage, or for a part of the depth where there are few stages.
         place: where its cells lie in the network's input; None where that cannot be known: its maps are then stretched
             over the whole photo.
     """
@@ -52,21 +56,26 @@ class Layer:
 
 class _Tensor(NamedTuple):
     name: str
-    kind: str | None  # None: not offered (padding, normalisation, ...)
+    kind: str | None  # None: no map
     shape: tuple[int, ...]
     parameters: int
     inputs: list[int]  # indices of the tensors it is made of; -1 is the network's input
     is_linear: bool  # neither an activation nor a merge: one may still follow
     stride: float  # input pixels a cell, by strides alone
     place: Place | None
+    aliases: tuple[str, ...]
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether it may stand for its stage."""
+        return self.kind not in (None, "pool", "other")
 
 
 def find(recording: Recording) -> tuple[Layer, ...]:
-    """The explainable layers of a recorded network, in network order."""
+    """The layers of a recorded network that can be explained, in network order; those of kind "other" among them."""
     tensors = _tensors(recording)
-    offered = [t for t in tensors if t.kind]
-    strides = sorted({t.stride for t in offered if t.kind != "pool"})
-    presets = {_preset(tensors, stride) for stride in strides}
+    strides = sorted({t.stride for t in tensors if t.may_stand})
+    presets = {name for stride in strides for name in _presets(tensors, stride, len(strides))}
     height, width = recording.batch.shape[1:3]
 
     def stage(tensor: _Tensor) -> int:
@@ -76,16 +85,18 @@ def find(recording: Recording) -> tuple[Layer, ...]:
 
     return tuple(
         Layer(
-            name=t.name,
-            kind=t.kind or "",
+            name=name,
+            kind=t.kind if name == t.name else "other",
             shape=(t.shape[1], t.shape[2], t.shape[3]),
             parameters=t.parameters,
             stage=stage(t),
             cell=t.place.cell if t.place else (height / t.shape[1], width / t.shape[2]),
-            preset=t.name in presets,
+            preset=name in presets,
             place=t.place,
         )
-        for t in offered
+        for t in tensors
+        if t.kind
+        for name in (t.name, *t.aliases)
     )
 
 
@@ -93,20 +104,23 @@ def _tensors(recording: Recording) -> list[_Tensor]:
     """The output of every call that depends on the network's input, with its shape and its sources."""
     calls, sources_of, axes_of = recording.calls, _sources(recording), follow(recording.batch)
     size = tuple(recording.batch.shape[1:3])
+    cells = reached(recording.head.logits, axes_of)
 
     def seen(tensor: tf.Tensor) -> tuple[tuple, Place | None]:
         """The shape, (n, height, width, channels) where the place is known; and the place."""
-        shape, place = tuple(tensor.shape), place_of(axes_of[tensor.name], size)
-        return (shape[:1] + tuple(shape[axis] for axis in place.axes) if place else shape), place
+        place = place_of(axes_of[tensor.name], size)
+        return (place.shape_of(tensor.shape) if place else tuple(tensor.shape)), place
 
     shapes = {-1: tuple(recording.batch.shape)} | {i: seen(call.output)[0] for i, call in enumerate(calls)}
     of_head = _of_head(recording, sources_of)
     tensors: list[_Tensor] = []
     for call in calls:
-        inputs = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
-        inputs = sorted((seen(x)[0] for x in inputs), key=lambda shape: -_cells(shape))
+        given = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
+        inputs = sorted((seen(x)[0] for x in given), key=lambda shape: -_cells(shape))
         shape, place = seen(call.output)
-        kind = _kind(call.operation, shape, inputs)
+        kind = _kind(call.operation, shape, inputs) if place or may_be_map(axes_of[call.output.name]) else None
+        if place and place.tokens and call.output.name not in cells:
+            kind = kind and "other"  # its gradient is 0
         # The source with the most cells sets the stride: a 1x1 gate (squeeze and excite) says nothing of it.
         sources = sorted(sources_of[call.output.name], key=lambda j: (-_cells(shapes[j]), j))
         stride = 1.0
@@ -125,6 +139,7 @@ def _tensors(recording: Recording) -> list[_Tensor]:
                 is_linear=kind == "conv" and _activation(call.operation) in (None, "linear"),
                 stride=stride,
                 place=place,
+                aliases=call.aliases,
             )
         )
     return tensors
@@ -148,15 +163,12 @@ def _sources(recording: Recording) -> dict[str, frozenset[int]]:
     places = {call.output.name: i for i, call in enumerate(recording.calls)} | {recording.batch.name: -1}
     found: dict[str, frozenset[int]] = {}
     for operation in recording.operations:
-        inputs = () if operation.type in _SHAPES else operation.inputs  # a shape is no evidence
+        inputs = () if operation.type in SHAPES else operation.inputs
         made_of = frozenset().union(*({places[x.name]} if x.name in places else found[x.name] for x in inputs))
         found.update((output.name, made_of) for output in operation.outputs)
     # What is made of nothing but constants says nothing of the photo.
     constant = {i for i, call in enumerate(recording.calls) if not found[call.output.name]}
     return {name: made_of - constant for name, made_of in found.items()} if constant else found
-
-
-_SHAPES = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
 
 
 def _cells(shape: Sequence[int | None]) -> int:
@@ -185,11 +197,19 @@ _ACTIVATION_OPERATIONS = {
     "Relu", "Relu6", "Silu", "Gelu", "Elu", "Selu", "Celu", "LeakyRelu", "Mish", "Softplus", "HardSilu", "Tanh",
 }  # fmt: skip
 _POOLS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
+_ATTENTIONS = (
+    keras.layers.AdditiveAttention,
+    keras.layers.Attention,
+    keras.layers.GroupQueryAttention,
+    keras.layers.MultiHeadAttention,
+)
 
 
 def _kind(operation: keras.Operation, shape: tuple, inputs: list[tuple]) -> str | None:
     if len(shape) != 4 or None in shape[1:] or shape[1] * shape[2] <= 1:
         return None
+    if isinstance(operation, _ATTENTIONS):
+        return "attention"
     if sum(len(x) == 4 for x in inputs) >= 2:
         return "merge"
     if isinstance(operation, _CONVOLUTIONS):
@@ -197,14 +217,14 @@ def _kind(operation: keras.Operation, shape: tuple, inputs: list[tuple]) -> str 
     if isinstance(operation, _POOLS):
         return "pool"
     if isinstance(operation, keras.layers.Activation):
-        return None if _activation(operation) == "linear" else "activation"
+        return "other" if _activation(operation) == "linear" else "activation"
     if isinstance(operation, _ACTIVATIONS) or type(operation).__name__ in _ACTIVATION_OPERATIONS:
         return "activation"
     if isinstance(operation, keras.Layer):
         is_own = not type(operation).__module__.startswith("keras.")
         if any(operation._flatten_layers(include_self=False)) or (is_own and operation.weights):
             return "block"
-    return None
+    return "other"
 
 
 def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tuple) -> float:
@@ -236,12 +256,13 @@ def _only_cuts_or_pads(operation: keras.Operation) -> bool:
     )
 
 
-def _preset(tensors: list[_Tensor], stride: float) -> str:
-    """The name of the tensor that stands for a stage: the last that the whole network flows through.
+def _presets(tensors: list[_Tensor], stride: float, stages: int) -> list[str]:
+    """The names of the tensors that stand for a stage: the last that the whole network flows through.
 
     Operations run in topological order, so everything flows through tensor i exactly when no tensor before it is
     used after it. Prefer one after an activation or a merge; where a network keeps two lanes open all through a
-    stage (NASNet), take the last merge with the most channels.
+    stage (NASNet), take the last merge with the most channels. Tokens flow on in one resolution: there, take several
+    at equal distances of depth, so that a network has four altogether where it has fewer stages.
     """
     last_use = [0] * len(tensors)
     for i, tensor in enumerate(tensors):
@@ -251,38 +272,48 @@ def _preset(tensors: list[_Tensor], stride: float) -> str:
     open_until = 0
     all_flows, offered = [], []
     for i, tensor in enumerate(tensors):
-        if tensor.kind not in (None, "pool") and tensor.stride == stride:
+        if tensor.may_stand and tensor.stride == stride:
             offered.append(tensor)
             if open_until <= i:
                 all_flows.append(tensor)
         open_until = max(open_until, last_use[i])
     final = [t for t in all_flows if not t.is_linear] or all_flows
+    if final and final[-1].place and final[-1].place.tokens:
+        wanted, alike = max(1, _LAYERS // stages), [t for t in final if t.kind == final[-1].kind]
+        final = alike if len(alike) >= wanted else final
+        return [final[-1 - k * len(final) // wanted].name for k in range(wanted)]
     if final:
-        return final[-1].name
+        return [final[-1].name]
     merges = [t for t in offered if t.kind == "merge"] or offered
     channels = max(t.shape[-1] for t in merges)
-    return [t for t in merges if t.shape[-1] == channels][-1].name
+    return [[t for t in merges if t.shape[-1] == channels][-1].name]
+
+
+_LAYERS = 4  # that stand for a network, where it has fewer stages
 
 
 def cam_layer(recording: Recording) -> str | None:
     """The layer that is averaged over all its cells and goes into one linear layer, which is the head; or None.
 
-    There CAM is defined: Zhou et al., CVPR 2016, section 2. It is one of those that `find` gives.
+    There CAM is defined: Zhou et al., CVPR 2016, section 2. It is one of those that are listed.
     """
-    offered = {layer.name for layer in find(recording)}
+    offered = {layer.name: layer for layer in find(recording) if layer.kind != "other"}
     layers = {call.output.name: call.path for call in recording.calls if call.path in offered}
     sources_of = _sources(recording)
-    tensor, passed = recording.head.logits, []
+    tensor, passed, averaged = recording.head.logits, [], []
     while not ("Mean" in passed and tensor.name in layers):
         kind = tensor.op.type
         is_linear = kind in HANDS_ON or (kind in _LINEAR and "Mean" not in passed)
         if not is_linear or any(sources_of[x.name] for x in tensor.op.inputs[1:]):
             return None
-        if kind == "Mean" and sorted(np.ravel(tf.get_static_value(tensor.op.inputs[1]))) != [1, 2]:
-            return None
+        if kind == "Mean":
+            averaged = sorted(np.ravel(tf.get_static_value(tensor.op.inputs[1])))
         passed.append(kind)
         tensor = tensor.op.inputs[0]
-    return layers[tensor.name] if sum(kind in ("MatMul", "Conv2D") for kind in passed) == 1 else None
+    name = layers[tensor.name]
+    place = offered[name].place
+    is_whole = averaged == ([place.tokens[0]] if place and place.tokens else [1, 2])
+    return name if is_whole and sum(kind in ("MatMul", "Conv2D") for kind in passed) == 1 else None
 
 
 _LINEAR = {"AddV2", "BiasAdd", "Conv2D", "MatMul", "Mean"}

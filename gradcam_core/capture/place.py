@@ -4,54 +4,13 @@ A map is stretched over what its layer saw. Most saw the whole input; where a ne
 `moves.follow` finds what it was.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Span:
-    """Where the cells along one axis lie.
-
-    Attributes:
-        side: 0 along the input's height, 1 along its width.
-        count: how many cells there are.
-        start: where the first begins, in pixels of the input.
-        end: where the last ends; below the start where they are mirrored.
-        padding: how many of the first and of the last cells are padding.
-    """
-
-    side: int
-    count: float
-    start: float
-    end: float
-    padding: tuple[float, float] = (0.0, 0.0)
-
-    @property
-    def cell(self) -> float:
-        return (self.end - self.start) / self.count
-
-    def cut(self, first: float, count: int, step: int = 1) -> "Span":
-        """So many cells from one on, every ``step``-th."""
-        start = self.start + (first + (step < 0)) * self.cell
-        end = start + count * step * self.cell
-        lead, trail = self.padding if step > 0 else self.padding[::-1]
-        skipped = (first, self.count - first - count * step)
-        if step < 0:
-            skipped = (self.count - 1 - first, first + 1 + count * step)
-        padding = (max(0.0, lead - skipped[0]) / abs(step), max(0.0, trail - skipped[1]) / abs(step))
-        return Span(self.side, count, start, end, padding)
-
-    def resized(self, count: int) -> "Span":
-        """The same extent in another number of cells."""
-        share = count / self.count
-        return replace(self, count=count, padding=(self.padding[0] * share, self.padding[1] * share))
-
-    def is_near(self, other: "Span") -> bool:
-        """Whether both lie at the same place, but for less than a cell."""
-        size = max(abs(self.cell), abs(other.cell))
-        return self.side == other.side and max(abs(self.start - other.start), abs(self.end - other.end)) < size
+from .axes import LOST, Axes, Grid, Span, plain
 
 
 @dataclass(frozen=True)
@@ -62,17 +21,27 @@ class Place:
         axes: of the rows, the columns and the channels in a tensor (n, ., ., .).
         rows, columns: their spans.
         size: (height, width) of the input.
+        tokens: where rows and columns are one axis of a tensor (n, tokens, channels) or (n, channels, tokens): which
+            one, and how many tokens come before those of the grid. ``axes`` are then those after it has been parted.
     """
 
     axes: tuple[int, int, int]
     rows: Span
     columns: Span
     size: tuple[int, int]
+    tokens: tuple[int, int] | None = None
 
     @property
     def cell(self) -> tuple[float, float]:
         """(height, width) of one cell in pixels of the input."""
         return abs(self.rows.cell), abs(self.columns.cell)
+
+    def shape_of(self, shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """(n, height, width, channels) of a tensor that lies here, from its own shape."""
+        rows, columns, channels = self.axes
+        if self.tokens:
+            return shape[0], int(self.rows.count), int(self.columns.count), shape[3 - self.tokens[0]]
+        return shape[0], shape[rows], shape[columns], shape[channels]
 
     @cached_property
     def _weights(self) -> list[np.ndarray | None]:
@@ -108,18 +77,24 @@ def _spread(span: Span, side: int) -> np.ndarray | None:
     return weights.astype(np.float32)
 
 
-LOST = Span(-1, 1, 0, 0)  # of what comes from the input in a way that is not known
-Axes = tuple[Span | None, ...]  # a tensor's; None: no place, such as channels
-
-
 def place_of(axes: Axes, size: tuple[int, int]) -> Place | None:
-    """The place of a tensor (n, ., ., .) by its axes; None where it is not known."""
-    sides = [None if span is None else span.side for span in axes]
-    if len(axes) != 4 or sides.count(0) != 1 or sides.count(1) != 1 or -1 in sides:
+    """The place of a tensor (n, ., ., .), or of tokens (n, ., .), by its axes; None where it is not known."""
+    tokens = None
+    if len(axes) == 3:
+        grids = [(i, axis, axis.spans) for i, axis in enumerate(axes) if isinstance(axis, Grid) and axis.spans]
+        if len(grids) != 1:
+            return None
+        ((i, grid, spans),) = grids
+        tokens, axes = (i, grid.before), (*axes[:i], *spans, *axes[i + 1 :])
+    known = [plain(axis) for axis in axes]
+    sides = [None if span is None else span.side for span in known]
+    if len(axes) != 4 or axes[0] or sides.count(0) != 1 or sides.count(1) != 1 or -1 in sides:
         return None
     rows, columns = sides.index(0), sides.index(1)
-    (channels,) = {1, 2, 3} - {rows, columns} if rows and columns else {0}
-    found_rows, found_columns = axes[rows], axes[columns]
-    if not channels or found_rows is None or found_columns is None:
-        return None
-    return Place((rows, columns, channels), found_rows, found_columns, size)
+    (channels,) = {1, 2, 3} - {rows, columns}
+    return Place((rows, columns, channels), known[rows] or LOST, known[columns] or LOST, size, tokens)
+
+
+def may_be_map(axes: Axes) -> bool:
+    """Whether a tensor may be a map (n, ., ., .) of each photo, and no windows of them or weights of an attention."""
+    return len(axes) == 4 and not any(isinstance(axis, Grid) and (not i or axis.is_lost) for i, axis in enumerate(axes))

@@ -7,12 +7,15 @@ function in the graph, a gather.
 import numpy as np
 import tensorflow as tf
 
-from .place import LOST, Axes, Span
+from .axes import LOST, Axes, Span, plain
 
 
 def lost(operation: tf.Operation, inputs: list[Axes], output: tf.Tensor) -> Axes:
     """Nobody knows where."""
-    return (None, *(LOST,) * (output.shape.rank - 1)) if output.shape.rank else ()
+    if not output.shape.rank:
+        return ()
+    first = LOST if any(axes and axes[0] for axes in inputs) else None  # the photos stay, if nothing is among them
+    return (first, *(LOST,) * (output.shape.rank - 1))
 
 
 def pushed(operation: tf.Operation, inputs: list[Axes], output: tf.Tensor) -> Axes:
@@ -21,7 +24,8 @@ def pushed(operation: tf.Operation, inputs: list[Axes], output: tf.Tensor) -> Ax
     unknown = lost(operation, inputs, output)
     if len(images) != 1 or len(images[0][1]) != 4 or output.shape.rank != 4:
         return unknown
-    image, (batch, rows, columns, channels) = images[0]
+    image, (batch, *sides, channels) = images[0]
+    rows, columns = map(plain, sides)
     if batch or channels or not rows or not columns or {rows.side, columns.side} != {0, 1}:
         return unknown
     shape = (3, int(rows.count), int(columns.count), image.shape[3])

@@ -1,8 +1,9 @@
 """One forward call of any Keras network, recorded: every tensor in it, and the graph that made it.
 
 A watcher around ``keras.Operation.__call__`` notes each call while the network is traced, so functional, sequential,
-nested and subclassed networks look alike, and custom layers show what is inside them. The traced graph is kept, and
-each pass (`compiled`) is built on it: the network itself is traced once and never changed.
+nested and subclassed networks look alike, and custom layers show what is inside them. Where somebody wrote
+``@tf.function`` above a ``call``, what it does is traced into the same graph. That graph is kept, and each pass
+(`compiled`) is built on it: the network itself is traced once and never changed.
 """
 
 import re
@@ -10,18 +11,21 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.src.models.functional import Functional
+from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
+from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
 from .feeding import PLAIN, Feed
 from .head import Head, read, rows_of
 from .scopes import allow_any_name
 
-_alone = threading.Lock()  # held while Keras' own method is replaced: one trace at a time
+_alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
+_Function = type(tf.function(lambda: None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +38,14 @@ class Call:
         operation: what was called.
         inputs: the tensors it was given.
         output: the tensor it gave.
+        aliases: of what gave the same tensor: what it has inside, or a dropout behind it.
     """
 
     path: str
     operation: keras.Operation
     inputs: tuple[tf.Tensor, ...]
     output: tf.Tensor
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +53,7 @@ class Recording:
     """A network that was traced once.
 
     Attributes:
-        calls: in the order in which they ended, each output once.
+        calls: in the order in which their outputs were made, each output once.
         batch: the traced input, float32 (n, h, w, c); n is None where the network takes any number.
         output: the traced output that is explained, (n, ..., classes).
         rows: the same as float32 (n, classes).
@@ -59,6 +65,11 @@ class Recording:
     output: tf.Tensor
     rows: tf.Tensor
     head: Head
+
+    @property
+    def tensors(self) -> dict[str, tf.Tensor]:
+        """What each call gave, by its path."""
+        return {path: call.output for call in self.calls for path in (call.path, *call.aliases)}
 
     @property
     def operations(self) -> list[tf.Operation]:
@@ -86,14 +97,23 @@ def record(
     def forward(batch: tf.Tensor) -> tf.Tensor:
         allow_any_name()
         calls.clear()  # TensorFlow may trace twice
-        with _watching(calls), batch.graph.gradient_override_map(dict(gradient_of or {})):
+        with _watching(calls, may_inline), batch.graph.gradient_override_map(dict(gradient_of or {})):
             output = feed.chosen(feed.call(model, batch))
         made[:] = batch, output, rows_of(output), read(output)
         return output
 
-    signature = [tf.TensorSpec(shape, tf.float32)]
-    graph = tf.function(forward, input_signature=signature, autograph=False).get_concrete_function().graph
-    return Recording(tuple(call for call in calls if call.output.graph is graph), *made)  # none in the body of a loop
+    for may_inline in (True, False):
+        try:
+            traced = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
+            graph = traced.get_concrete_function().graph
+            break
+        except Exception:  # a layer may raise anything; perhaps because of how it is called here
+            if not may_inline:
+                raise
+    order = {operation.name: i for i, operation in enumerate(graph.get_operations())}
+    calls = [call for call in calls if call.output.graph is graph]  # none in the body of a loop
+    calls.sort(key=lambda call: order[call.output.op.name])  # of several outputs the second may be made first
+    return Recording(tuple(calls), *made)
 
 
 def compiled(
@@ -122,6 +142,7 @@ def compiled(
     definition.node.extend(node for node in whole.node if node.name in needed)
     for node in definition.node:
         node.attr.pop("_class", None)  # whose device a gradient shares: one that may not be needed
+    _keep_slopes(definition)
     names = [tensor.name for tensor in results]
 
     def run(*inputs: tf.Tensor) -> list[tf.Tensor]:
@@ -134,6 +155,19 @@ def compiled(
 
     signature = [tf.TensorSpec(recording.batch.shape, tf.float32), *more]
     return tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
+
+
+def _keep_slopes(definition: tf.compat.v1.GraphDef) -> None:
+    """Keep each LeakyRelu that follows a sum apart from it.
+
+    TensorFlow 2.21 makes one operation of a convolution, its bias, a sum and a LeakyRelu, and takes a slope of 0.2 for
+    the last, whatever was asked for: what it compiles gives other values than the network itself.
+    """
+    sums = {node.name for node in definition.node if node.op in ("Add", "AddV2")}
+    for node in [node for node in definition.node if node.op == "LeakyRelu" and node.input[0] in sums]:
+        apart = definition.node.add(op="Snapshot", name=f"{node.name}/apart", input=[node.input[0]])
+        apart.attr["T"].CopyFrom(node.attr["T"])
+        node.input[0] = apart.name
 
 
 def _needed(tensors: Sequence[tf.Tensor]) -> set[str]:
@@ -155,8 +189,11 @@ def is_functional(operation: object) -> bool:
 
 
 @contextmanager
-def _watching(calls: list[Call]) -> Iterator[None]:
-    """Note every call of an operation in this thread, below the first, until it ends."""
+def _watching(calls: list[Call], may_inline: bool) -> Iterator[None]:
+    """Note every call of an operation in this thread, below the first, until it ends.
+
+    A ``tf.function`` that is called meanwhile is a part of the graph like any other code, where it may be inlined.
+    """
     me = threading.get_ident()
     stack: list[tuple[keras.Operation, str]] = []
     uses: Counter[str] = Counter()
@@ -167,17 +204,30 @@ def _watching(calls: list[Call]) -> Iterator[None]:
         uses[path] += 1
         path = path if uses[path] == 1 else f"{path}#{uses[path]}"
         for i, output in enumerate(keras.tree.flatten(outputs)):
-            if not tf.is_symbolic_tensor(output) or any(output is x for x in inputs):
+            if not tf.is_symbolic_tensor(output) or (id(output) not in known and any(output is x for x in inputs)):
                 continue
             place = known.setdefault(id(output), len(calls))
             call = Call(f"{path}:{i}" if i else path, operation, tuple(inputs), output)
             if place == len(calls):
                 calls.append(call)
-            elif place >= start:  # the last tensor inside a layer is what the layer gives: it has the layer's name
-                calls[place] = call
+                continue
+            old = calls[place]
+            if place >= start:  # the last tensor inside a layer is what the layer gives: it has the layer's name
+                calls[place] = replace(call, aliases=(old.path, *old.aliases))
+            else:
+                calls[place] = replace(old, aliases=(*old.aliases, call.path))
 
     with _alone:
-        original = keras.Operation.__call__
+        original, compiled_call = keras.Operation.__call__, _Function.__call__
+
+        def inlined(function: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            if not may_inline or threading.get_ident() != me or tf.executing_eagerly():
+                return compiled_call(function, *args, **kwargs)
+            if not function._autograph:
+                return function.python_function(*args, **kwargs)
+            converted = py_func_from_autograph(function.python_function, function._experimental_autograph_options)
+            with ControlStatusCtx(Status.UNSPECIFIED, options=None):  # so that "if" and "for" may be over tensors
+                return converted(*args, **kwargs)
 
         def watched(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
             if threading.get_ident() != me or (stack and _is_closed(stack[-1][0])):
@@ -198,11 +248,11 @@ def _watching(calls: list[Call]) -> Iterator[None]:
                 )
             return outputs
 
-        keras.Operation.__call__ = watched
+        keras.Operation.__call__, _Function.__call__ = watched, inlined
         try:
             yield
         finally:
-            keras.Operation.__call__ = original
+            keras.Operation.__call__, _Function.__call__ = original, compiled_call
 
 
 def _is_closed(operation: keras.Operation) -> bool:

@@ -136,9 +136,9 @@ def warm_up(network: Classifier, layers: str | Sequence[str] = "stages") -> None
 
 def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score: str) -> Trace:
     recording = network.recording
-    tensors = {call.path: call.output for call in recording.calls}
+    tensors = recording.tensors
     activations = [tensors[name] for name in names]
-    places = [layer.place for name in names for layer in network.layers if layer.name == name]
+    places = [layer.place for name in names for layer in network.named_layers if layer.name == name]
 
     def reduced(weights: tf.Tensor, *region: tf.Tensor) -> list[tf.Tensor]:
         logits = network.logits(recording)
@@ -187,8 +187,13 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
 
 
 def _upright(tensor: tf.Tensor, place: Place | None) -> tf.Tensor:
-    """float32 (n, h, w, c), h along the photo's height."""
+    """float32 (n, h, w, c), h along the photo's height; of tokens, those of the grid."""
     tensor = tf.cast(tensor, tf.float32)
+    if place and place.tokens:
+        axis, first = place.tokens
+        sides = [int(span.count) for _, span in sorted([(place.axes[0], place.rows), (place.axes[1], place.columns)])]
+        tensor = tensor[(slice(None),) * axis + (slice(first, first + math.prod(sides)),)]
+        tensor = tf.reshape(tensor, (-1, *sides, tensor.shape[2]) if axis == 1 else (-1, tensor.shape[1], *sides))
     return tf.transpose(tensor, (0, *place.axes)) if place and place.axes != (1, 2, 3) else tensor
 
 

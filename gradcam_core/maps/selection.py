@@ -36,8 +36,9 @@ def select(network: "Classifier", layers: str | Sequence[str] = "stages", method
 
     Args:
         network: a loaded network.
-        layers: "stages" (one per resolution stage), "all", "last" (the deepest of "stages"), a layer's name,
-            or several names.
+        layers: "stages" (one per resolution stage; of tokens several, over the depth), "all", "last" (the deepest of
+            "stages"), a layer's name, or several names. By name normalisations, dropouts and the like can be
+            explained too, which `summary` does not list.
         method: "cam" has one layer, which the first three words mean then; the others have all.
 
     Raises:
@@ -57,9 +58,11 @@ def select(network: "Classifier", layers: str | Sequence[str] = "stages", method
                 f"CAM explains one layer of {network.name}, {network.cam_layer}. Choose that one, or another method."
             )
         return everything
-    if not everything:
+    by_name = network.named_layers
+    if not everything and ((isinstance(layers, str) and layers in PRESETS) or not by_name):
         raise LayerError(
-            f"{network.name} has no layer whose output is a grid of more than one cell, so no map can be shown."
+            f"{network.name} has no layer whose output is a grid of more than one cell, or tokens that can be followed "
+            "back to one, so no map can be shown."
         )
     if isinstance(layers, str):
         if layers == "all":
@@ -72,13 +75,13 @@ def select(network: "Classifier", layers: str | Sequence[str] = "stages", method
         raise LayerError('Layers are given as "stages", "all", "last", a name, or a list of names.')
     if not layers:
         raise LayerError('No layer is chosen. Choose at least one, or "stages" for one per resolution stage.')
-    known = {layer.name for layer in everything}
+    known = {layer.name for layer in by_name}
     for name in layers:
         if name not in known:
             near = get_close_matches(name, known, n=3, cutoff=0.4)
-            near = near or [layer.name for layer in everything if layer.preset]
+            near = near or [layer.name for layer in by_name if layer.preset or not everything]
             raise LayerError(
                 f"{network.name} has no layer {name!r} that can be explained. Nearest: {', '.join(near)}; "
                 'or use "stages", "all" or "last".'
             )
-    return tuple(layer for layer in everything if layer.name in set(layers))
+    return tuple(layer for layer in by_name if layer.name in set(layers))

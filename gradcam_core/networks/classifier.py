@@ -19,6 +19,7 @@ from ..photos.channels import read_channels, resized, to_grey
 from ..settings import check_count
 from .checks import prepared, recorded, refuse_decisions, refuse_strangers
 from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of
+from .keras_hub import own_settings
 from .labels import LabelSource, Name, index_of, labelled, names_of
 from .measures import MEASURES, Measure, Prediction, trained_for
 from .preprocessing import Preprocess, preprocessing
@@ -39,8 +40,8 @@ class Classifier:
         labels: a name for each class, as `load` takes them; None gives "class 0", "class 1", ...
         input_size: (height, width) in pixels; None takes the model's own, or 224 where it takes any size.
         preprocess: float32 RGB (1, h, w, 3) in 0..255 -> what the model takes, or a name as `load` takes it; None
-            where the model does it. A model of one channel gives it grey, (1, h, w, 1); one of other counts the values
-            as they are, (1, h, w, c).
+            where the model does it, or is a task of KerasHub, which brings its own. A model of one channel gives it
+            grey, (1, h, w, 1); one of other counts the values as they are, (1, h, w, c).
         measures: what linear outputs are: "probability" (they are logits) or "value"; None goes by the loss that the
             model was compiled with, or else by their number.
         image: name or place of the input that takes the photo; None where there is but one that can.
@@ -75,12 +76,12 @@ class Classifier:
         refuse_strangers(name, model)
         everything = inputs_of(name, model)
         taken = image_of(name, everything, image)
+        input_size, self._preprocess = own_settings(model, input_size, preprocessing(preprocess))
         self.name = name
         self.model = model
         self.input_size = chosen_size(name, taken, input_size)
         self.channels = taken.channels or 3
         self.shown = chosen_channels(name, self.channels, shown)
-        self._preprocess = preprocessing(preprocess)
         self._how = {"image": image, "inputs": inputs, "output": output, "shown": shown}
         self._feed = fed(name, everything, taken, inputs, output, self._as_other)
         self.recording = recorded(name, model, self._feed, taken, self.input_size)
@@ -115,9 +116,14 @@ class Classifier:
         return f"Classifier({self.name!r}, {len(self.labels)} {what}, input {self.input_size})"
 
     @cached_property
-    def layers(self) -> tuple[layers.Layer, ...]:
-        """The layers that can be explained, in network order."""
+    def named_layers(self) -> tuple[layers.Layer, ...]:
+        """The layers that are explained where they are named, in network order: also normalisations, dropouts, ..."""
         return layers.find(self.recording)
+
+    @cached_property
+    def layers(self) -> tuple[layers.Layer, ...]:
+        """The layers that are listed, in network order: `named_layers` but those of kind "other"."""
+        return tuple(layer for layer in self.named_layers if layer.kind != "other")
 
     @cached_property
     def cam_layer(self) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NetworkError
+from .keras_hub import MISSING, is_missing
 from .measures import Measure, trained_for
 
 if TYPE_CHECKING:
@@ -172,6 +173,8 @@ def _reason(path: Path, text: str) -> str:
             f"was saved by Keras {version}, in a form that Keras 3 does not read. Open it where it was made, and save "
             'it with model.save("network.h5"), which can be read here'
         )
+    if is_missing(text):
+        return MISSING
     if unknown := re.search(r"Could not locate (?:class|function) '([^']+)'|Unknown \w+: '([^']+)'", text):
         return (
             f"holds {unknown[1] or unknown[2]!r}, which Keras does not know; register it first with "

@@ -210,3 +210,75 @@ def test_what_other_threads_call_meanwhile_is_not_recorded():
     inputs = keras.Input((4, 4, 3))
     model = keras.Model(inputs, Meeting(name="meeting")(inputs))
     assert paths(record(model, (None, 4, 4, 3))) == ["meeting"]
+
+
+class Compiled(L.Layer):
+    """A layer whose call is a function of TensorFlow, with an "if" and a "for" over tensors."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = L.Conv2D(3, 3, padding="same")
+
+    def build(self, shape):
+        self.conv.build(shape)
+
+    @tf.function
+    def call(self, x):
+        x = tf.nn.relu(self.conv(x))
+        if tf.reduce_max(x) > 1e6:
+            x = x * 0
+        for _ in tf.range(2):
+            x = x + 1
+        return x
+
+
+def test_what_is_compiled_by_itself_is_seen_like_any_other_code():
+    inputs = keras.Input((8, 6, 3))
+    model = seeded(keras.Model(inputs, L.Dense(2, name="head")(L.Flatten(name="flat")(Compiled(name="block")(inputs)))))
+    before = type(tf.function(lambda: None)).__call__
+    recording = record(model, (None, 8, 6, 3))
+    assert type(tf.function(lambda: None)).__call__ is before
+    assert paths(recording) == ["block/conv", "block", "flat", "head"]
+    assert "Relu" in {operation.type for operation in recording.operations}
+    batch = np.random.default_rng(1).random((2, 8, 6, 3), np.float32)
+    output, *gradients = compiled(
+        recording, lambda: [recording.output, *tf.gradients(recording.output, recording.batch)]
+    )(tf.constant(batch))
+    with tf.GradientTape() as tape:
+        x = tf.constant(batch)
+        tape.watch(x)
+        total = model(x)
+    np.testing.assert_allclose(output, total, atol=1e-6)
+    np.testing.assert_allclose(gradients[0], tape.gradient(total, x), atol=1e-6)
+
+
+def test_what_works_only_as_a_function_of_its_own_is_left_as_one():
+    class Typed(L.Layer):
+        """Its function makes tensors of numbers."""
+
+        def call(self, x):
+            return self.scaled(x, 2)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 3)), tf.TensorSpec((), tf.float32)])
+        def scaled(self, x, by):
+            return x * by.dtype.as_numpy_dtype(3) * by
+
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, L.Flatten(name="flat")(Typed(name="typed")(inputs)))
+    recording = record(model, (None, 4, 4, 3))
+    assert paths(recording) == ["typed", "flat"]
+    passed = compiled(recording, lambda: [recording.output])
+    np.testing.assert_allclose(passed(tf.ones((1, 4, 4, 3)))[0], np.full((1, 48), 6))
+
+
+@pytest.mark.parametrize("slope", [0.01, 0.3])
+def test_a_sum_that_a_leaky_relu_follows_has_the_slope_that_was_asked_for(slope):
+    """TensorFlow makes one operation of these four, with a slope of its own."""
+    inputs = keras.Input((8, 6, 3))
+    x = L.Add()([L.Conv2D(4, 3, padding="same")(inputs), L.Conv2D(4, 1)(inputs)])
+    x = L.LeakyReLU(negative_slope=slope, name="leaky")(x)
+    model = seeded(keras.Model(inputs, L.Dense(2)(L.Flatten()(x))))
+    recording = record(model, (None, 8, 6, 3))
+    batch = np.random.default_rng(1).random((2, 8, 6, 3), np.float32)
+    (found,) = compiled(recording, lambda: [recording.output])(tf.constant(batch))
+    np.testing.assert_allclose(found, model(batch), atol=1e-5)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_networks import deep_network, noise, seeded
 
 import gradcam_core as gc
@@ -112,3 +113,32 @@ def test_values_that_are_not_numbers_are_the_networks_fault():
     network = Classifier("divides", keras.Model(inputs, outputs))
     with pytest.raises(gc.NetworkError, match="divides gives values that are not numbers"):
         gc.explain(network, np.zeros((8, 8, 3), np.uint8), 1, method="guided")
+
+
+class Compiled(keras.layers.Layer):
+    """A ReLU that TensorFlow compiles by itself, inside a layer."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2D(4, 3, name="conv")
+
+    def build(self, shape):
+        self.conv.build(shape)
+
+    @tf.function
+    def call(self, x):
+        return tf.nn.relu(self.conv(x))
+
+
+def test_relus_in_a_function_that_is_compiled_by_itself_are_guided_too():
+    inputs = keras.Input((8, 12, 3))
+    block, dense = Compiled(), keras.layers.Dense(2)
+    model = seeded(keras.Model(inputs, dense(keras.layers.Flatten()(block(inputs)))), seed=0)
+    flat = keras.Model(inputs, dense(keras.layers.Flatten()(keras.layers.ReLU()(block.conv(inputs)))))
+    batch = np.random.default_rng(1).normal(0, 1, (1, 8, 12, 3)).astype(np.float32)
+    block(batch)  # so that it has been compiled before
+    hidden, plain = (
+        gradients.guided_backpropagation(Classifier("own", one))(batch, np.float32([0, 1])) for one in (model, flat)
+    )
+    np.testing.assert_allclose(hidden, plain, atol=1e-6)
+    assert hidden.any()

@@ -76,7 +76,7 @@ class OfKeras2:
         ("best.pt", "best.pt cannot be opened: no such file"),
         ("best.tflite", "best.tflite cannot be opened: no such file"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_anything_else_gets_a_sentence_from_every_door(given, sentence):
     for door in (
