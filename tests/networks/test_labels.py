@@ -82,7 +82,7 @@ class Kind(enum.Enum):
         ([(0, "cat"), (0, "dog")], "the indices 0 to 1, each once; these have 0, 0"),
         (Kind, "Entry 0 "),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__ if isinstance(value, set | frozenset) else str(value),
 )
 def test_what_has_no_one_meaning_gets_a_sentence(labels, sentence):
     with pytest.raises(NetworkError, match=sentence):
