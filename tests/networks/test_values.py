@@ -94,10 +94,15 @@ def test_the_loss_of_a_compiled_model_says_what_linear_outputs_are(outputs, loss
 
 
 def test_several_values_stand_in_the_order_of_the_outputs():
-    found = network(3, loss="mae")
+    found = network(3, loss="mae", labels=["x", "y", "width"], after=keras.layers.Rescaling(-1.0))
+    assert own(found).argmax() != 0
     assert [one.value for one in found.predict(PHOTO)] == pytest.approx(own(found).tolist(), rel=1e-5)
-    assert [one.name for one in found.predict(PHOTO, top=2)] == ["value 0", "value 1"]
-    assert gc.explain(found, PHOTO).target.index == 0
+    assert [one.name for one in found.predict(PHOTO, top=2)] == ["x", "y"]
+    first, highest = gc.explain(found, PHOTO), gc.explain(found, PHOTO, int(own(found).argmax()))
+    assert first.target.index == 0
+    np.testing.assert_array_equal(first.maps["conv"].raw, gc.explain(found, PHOTO, "x").maps["conv"].raw)
+    assert not np.allclose(first.maps["conv"].raw, highest.maps["conv"].raw)
+    assert network(2, loss="mae").labels[1].name == "value 1"
     assert network(3, loss="mae", measures="probability").predict(PHOTO)[0].value is None
 
 
