@@ -20,12 +20,12 @@ def preprocessor(of, size):
 
 
 def vit(size=(32, 48), **settings):
-    backbone = M.ViTBackbone((*size, 3), 8, num_layers=3, num_heads=2, hidden_dim=8, mlp_dim=16)
+    backbone = M.ViTBackbone((*size, 3), 8, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16)
     return M.ViTImageClassifier(backbone, 4, preprocessor=preprocessor("ViT", size), **settings)
 
 
 def deit():
-    backbone = M.DeiTBackbone((32, 48, 3), 8, num_layers=3, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    backbone = M.DeiTBackbone((32, 48, 3), 8, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16)
     return M.DeiTImageClassifier(backbone, 4, preprocessor=preprocessor("DeiT", (32, 48)))
 
 
@@ -50,9 +50,9 @@ def resnet():
 
 ENCODER = "backbone/vit_encoder"
 TASKS = {
-    "ViT": (vit, [f"{ENCODER}/transformer_block_1", f"{ENCODER}/transformer_block_2"], (4, 6)),
-    "ViT of all tokens": (lambda: vit(pooling="gap"), [f"{ENCODER}/transformer_block_3", ENCODER], (4, 6)),
-    "DeiT": (deit, ["backbone/deit_encoder/transformer_block_2"], (4, 6)),
+    "ViT": (vit, ["backbone/vit_patching_and_embedding", f"{ENCODER}/transformer_block_1"], (4, 6)),
+    "ViT of all tokens": (lambda: vit(pooling="gap"), [f"{ENCODER}/transformer_block_2", ENCODER], (4, 6)),
+    "DeiT": (deit, ["backbone/deit_encoder/transformer_block_1"], (4, 6)),
     "Swin": (swin, ["backbone/stage_0", "backbone/stage_1"], (4, 8)),
     "MiT": (mit, ["backbone/hierarchical_encoder_1_0"], (8, 8)),
     "ResNet": (resnet, ["backbone/stack0_block0_out", "backbone/stack1_block0_out"], (5, 7)),
