@@ -226,7 +226,7 @@ def _require_mcp() -> None:
 
 def _own_network(name: str, settings: dict[str, Any]) -> "Classifier | None":
     """The network of a file; None for a name of the zoo, which is loaded once the page stands."""
-    if is_file(name) and name not in zoo.NETWORKS:
+    if is_file(name):
         import_tensorflow()
         network = loading.load(name, **settings)
         if network.channels not in (1, 3):

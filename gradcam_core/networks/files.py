@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import NetworkError
 from .keras_hub import MISSING, is_missing
 from .measures import Measure, trained_for
+from .zoo import NETWORKS
 
 if TYPE_CHECKING:
     import keras
@@ -43,7 +44,8 @@ def is_file(name: str) -> bool:
     """
     path = Path(name)
     known = (*SUFFIXES, *(suffix for suffixes in _FOREIGN.values() for suffix in suffixes))
-    return path.suffix.lower() in known or len(path.parts) > 1 or (bool(name) and path.is_dir())
+    is_known = name.strip().casefold() in (network.casefold() for network in NETWORKS)  # a folder may be called so
+    return path.suffix.lower() in known or len(path.parts) > 1 or (bool(path.parts) and path.is_dir() and not is_known)
 
 
 def read_model(path: Path, custom_objects: Mapping[str, Any] | None = None) -> tuple["keras.Model", Measure | None]:

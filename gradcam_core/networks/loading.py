@@ -19,7 +19,7 @@ from .labels import LabelSource, names_of
 from .packaged import PackagedFile
 from .preprocessing import Preprocess, preprocessing
 from .weights import Progress, fetch
-from .zoo import NETWORKS, Entry, find, imagenet_labels
+from .zoo import Entry, find, imagenet_labels
 
 if TYPE_CHECKING:
     import keras
@@ -78,7 +78,7 @@ def load(
     if not isinstance(name_or_path, str | os.PathLike):
         return _given(name_or_path, labels, preprocess, input_size, how)
     path = Path(name_or_path)
-    if is_file(os.fspath(name_or_path)) and os.fspath(name_or_path) not in NETWORKS:
+    if is_file(os.fspath(name_or_path)):
         if weights is None:
             raise SettingError(f"{path} brings its own weights; random ones are for the names in NETWORKS.")
         return _load_file(path, labels, preprocess, input_size, custom_objects, how, progress)

@@ -54,10 +54,13 @@ def test_the_shell_says_how_photos_are_prepared(run, photo, tmp_path, asked, suf
     assert (code, out) == (0, f"{photo}: {said}\n")
 
 
-def test_a_file_of_any_suffix_is_not_taken_for_a_name_when_its_layers_are_listed(run, tmp_path):
+def test_a_file_of_any_suffix_is_not_taken_for_a_name_when_its_layers_are_listed(run, tmp_path, monkeypatch):
     small_model().save(tmp_path / "mine.keras")
     path = (tmp_path / "mine.keras").rename(tmp_path / "mine.KERAS")
     assert "conv" in run("layers", path)[1]
+    (tmp_path / "MobileNet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run("layers", "mobilenet")[1].startswith("MobileNet: input 224 x 224")
     for name, sentence in (("best.pt", "cannot be opened"), (tmp_path / "gone.h5", "cannot be opened")):
         code, out, err = run("layers", name)
         assert (code, out, err.count("\n")) == (1, "", 1)

@@ -11,6 +11,7 @@ from tiny_networks import small_model
 
 from gradcam_core.errors import NetworkError, SettingError
 from gradcam_core.networks import loading, zoo
+from gradcam_core.networks.preprocessing import preprocessing
 
 
 @pytest.fixture
@@ -41,7 +42,8 @@ def test_the_list_agrees_with_keras(name, monkeypatch):
     assert keras_own.model.count_params() == entry.parameters
     assert keras_own.model.input_shape[1] in (entry.input_side, None)  # MobileNetV3 takes any size
     assert keras_own.model.output_shape == (None, 1000)
-    assert loading._preprocessing(name) is importlib.import_module(entry.module).preprocess_input
+    prepare, own = preprocessing(name), importlib.import_module(entry.module).preprocess_input
+    assert getattr(prepare, "func", prepare) is own
 
 
 def test_megabytes_are_four_bytes_a_parameter():
