@@ -83,8 +83,10 @@ def network_note(network: "gc.Classifier") -> str:
     what = f"{len(network.labels)} classes"
     if network.measures == "value":
         what = "One value" if len(network.labels) == 1 else f"{len(network.labels)} values"
-    about = f"{what}, {network.parameters / 1e6:.1f} million parameters."
-    return " ".join([about, *network.notes])
+    about = [f"{what}, {network.parameters / 1e6:.1f} million parameters."]
+    if network.name not in gc.NETWORKS:
+        about.append(network.about)  # nobody has said so yet
+    return " ".join([*about, *network.notes])
 
 
 def class_choices(network: "gc.Classifier", predictions: Sequence["gc.Prediction"] = ()) -> list[tuple[str, int]]:

@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from ..maps.selection import summary_table  # needs TensorFlow, which is loaded by now
 
     height, width = network.input_size
-    print(f"{network.name}: input {height} x {width} pixels, {network.parameters:,} parameters\n")
+    print(f"{network.name}: input {height} x {width} pixels, {network.parameters:,} parameters")
+    print(f"{network.about}\n")
     print(summary_table(network))
     return 0

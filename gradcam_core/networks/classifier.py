@@ -22,9 +22,9 @@ from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, 
 from .keras_hub import own_settings
 from .labels import LabelSource, Name, index_of, labelled, names_of
 from .measures import MEASURES, Measure, Prediction, trained_for
-from .preprocessing import Preprocess, preprocessing
+from .preprocessing import Preprocess, in_words, preprocessing
 from .ranges import SUGGESTS, rescales, suggested
-from .reading import AS_THEY_ARE, LOST, ONE_VALUE, activated, checked_activation
+from .reading import AS_THEY_ARE, LOST, ONE_VALUE, READ_AS, activated, checked_activation
 
 KEPT_PASSES = 16
 
@@ -77,6 +77,7 @@ class Classifier:
         everything = inputs_of(name, model)
         taken = image_of(name, everything, image)
         input_size, self._preprocess = own_settings(model, input_size, preprocessing(preprocess))
+        self._values = in_words(self._preprocess if preprocess is None else preprocess)
         self.name = name
         self.model = model
         self.input_size = chosen_size(name, taken, input_size)
@@ -144,6 +145,17 @@ class Classifier:
         with self._lock, tf.init_scope():  # it may be asked for while a pass is built
             output, logits = (x.numpy()[0] for x in self._forward(tf.constant(self.to_input(noise))))
         return checked_activation(self.recording.head, output, logits)
+
+    @cached_property
+    def about(self) -> str:
+        """How this network was read, for people: what it takes, how its values are prepared, and what it gives."""
+        height, width = self.input_size
+        what = {1: "Photos are brought to grey of", 3: "Photos are brought to"}.get(
+            self.channels, f"Arrays of {self.channels} channels are brought to"
+        )
+        read = self.activation if self.measures == "probability" else self.measures
+        given = READ_AS["binary" if self.is_binary and read == "sigmoid" else read]
+        return f"{what} {width} x {height} pixels and given {self._values}. {given}"
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

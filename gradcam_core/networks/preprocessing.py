@@ -30,6 +30,20 @@ def _around_zero(batch: "np.ndarray") -> "np.ndarray":
 RANGES: dict[str, Preprocess] = {"0..1": _to_one, "-1..1": _around_zero, "none": _as_it_is}
 
 
+def in_words(asked: str | Preprocess | None) -> str:
+    """How a photo's values are made ready, as the end of "They are given".
+
+    >>> in_words("0..1"), in_words("vgg16"), in_words(None)
+    ('from 0 to 1', 'as VGG16 takes them', 'from 0 to 255')
+    """
+    if asked is None:
+        return "from 0 to 255"
+    if not isinstance(asked, str):
+        return "as a function of its own prepares them"
+    known = {"0..1": "from 0 to 1", "-1..1": "from -1 to 1", "none": "from 0 to 255"}
+    return known.get(asked.strip().lower()) or f"as {find(asked).name} takes them"
+
+
 @overload
 def preprocessing(asked: str | Preprocess) -> Preprocess: ...
 @overload

@@ -20,6 +20,17 @@ LOST = (
 )
 
 
+READ_AS = {
+    "binary": "Its output is one sigmoid, for two classes.",
+    "linear": "Its outputs are logits; their softmax is shown.",
+    "none": "Its outputs are probabilities whose logits could not be found.",
+    "sigmoid": "Its outputs are sigmoids, each for itself.",
+    "softmax": "Its output is a softmax.",
+    "share": "It gives each pixel a class; what is shown is the share of the photo.",
+    "value": "Its outputs are values, shown as they are.",
+}
+
+
 def activated(logits: np.ndarray, activation: str) -> np.ndarray:
     """float32 (..., classes) in [0, 1] from float32 (..., classes) logits.
 

@@ -267,3 +267,42 @@ def test_signals_and_volumes_are_refused_by_name(shape, what):
     given = keras.Input(shape)
     with pytest.raises(gc.NetworkError, match=rf"an image of shape .* is needed\. {what} are not explained"):
         Classifier("other", keras.Model(given, L.Dense(2)(L.Flatten()(given))))
+
+
+def ending(activation=None, units=3, pixels=False):
+    photo = keras.Input((*SIZE, 3))
+    x = L.Conv2D(4, 3, padding="same", name="conv")(photo)
+    x = L.Conv2D(units, 1)(x) if pixels else L.Dense(units)(L.GlobalAveragePooling2D()(x))
+    return seeded(keras.Model(photo, L.Activation(activation)(x) if activation else x))
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "words"),
+    [
+        (ending("softmax"), {}, "brought to 20 x 12 pixels and given from 0 to 255. Its output is a softmax."),
+        (ending("sigmoid"), {"preprocess": "0..1"}, "given from 0 to 1. Its outputs are sigmoids, each for itself."),
+        (
+            ending("sigmoid", 1),
+            {"preprocess": "-1..1"},
+            "given from -1 to 1. Its output is one sigmoid, ",
+        ),
+        (
+            ending(),
+            {"preprocess": "vgg16"},
+            "given as VGG16 takes them. Its outputs are logits; ",
+        ),
+        (ending(None, 1), {}, "Its outputs are values, shown as they are."),
+        (ending("softmax", 4, True), {}, "It gives each pixel a class; what is shown is the share of the photo."),
+        (ending("softmax"), {"preprocess": np.negative}, "given as a function of its own prepares them. "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_network_says_how_it_was_read(model, settings, words):
+    about = Classifier("net", model, **settings).about
+    assert about.startswith("Photos are brought to 20 x 12 pixels and given ")
+    assert words in about
+
+
+def test_a_network_says_how_many_channels_it_was_given():
+    assert channels_network(1).about.startswith("Photos are brought to grey of 20 x 12 pixels")
+    assert channels_network(5).about.startswith("Arrays of 5 channels are brought to 20 x 12 pixels")
