@@ -12,7 +12,7 @@ run: .venv/run.stamp
 
 test: lint .venv/docs.stamp
 	@$(BIN)/python tests/chromium.py install
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(BIN)/python tests/chromium.py say
 
 long: .venv/test.stamp

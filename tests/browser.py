@@ -3,6 +3,7 @@
 import base64
 import mimetypes
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +38,19 @@ class Visitor:
     def hold(self, path: Path) -> object:
         """A file at the pointer, ready to be let go."""
         return self.page.evaluate_handle(
-            """([content, name, type]) => {
-                const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            """async ([content, name, type]) => {
+                const packed = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate'));
+                const bytes = await new Response(stream).arrayBuffer();
                 const transfer = new DataTransfer();
                 transfer.items.add(new File([bytes], name, { type }));
                 return transfer;
             }""",
-            [base64.b64encode(path.read_bytes()).decode(), path.name, mimetypes.guess_type(path.name)[0] or ""],
+            [
+                base64.b64encode(zlib.compress(path.read_bytes(), 1)).decode(),
+                path.name,
+                mimetypes.guess_type(path.name)[0] or "",
+            ],
         )
 
     def let_go(self, transfer: object) -> None:

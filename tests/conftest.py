@@ -11,8 +11,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the page: its files take longest, and at the end one process would still be at one of them."""
-    items.sort(key=lambda item: "ui" not in item.path.parts)
+    """Let files that need a browser and those that do not take turns: two browsers at once get in each other's way."""
+    files = list(dict.fromkeys(item.path for item in items))
+    place = {}
+    for is_page in (True, False):
+        group = [path for path in files if ("ui" in path.parts) == is_page]
+        place.update({path: i / len(group) for i, path in enumerate(group)})
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,7 @@ class Onlooker(Visitor):
         self.page.evaluate(
             """() => {
                 document.querySelector('dialog')?.close();
+                document.querySelector('.gx-code').open = false;
                 const form = document.querySelector('.gx-toolbar');
                 Object.assign(form.opacity, { value: 0.4 });
                 Object.assign(form.colormap, { value: 'jet' });

@@ -107,7 +107,7 @@ def test_behind_a_proxy_the_page_explains(browser_context, proxied, photos):
     assert all(url.startswith(proxied) for url in visitor.requests if url.startswith("http"))
 
 
-@pytest.mark.parametrize("ssr", ["false", "node", "no node"])
+@pytest.mark.parametrize("ssr", ["node", "no node", pytest.param("false", marks=pytest.mark.long)])
 def test_it_starts_as_a_space_does(browser_context, photos, tmp_path, ssr):
     """A Space sets the environment and gives no arguments; its server-side rendering needs Node.js."""
     if ssr == "node" and not shutil.which("node"):

@@ -29,7 +29,7 @@ def photo(path: Path):
 def test_predict_gives_typed_predictions(client, photos):
     predictions = client.predict(image=photo(photos / "landscape.jpg"), api_name="/predict")
     assert len(predictions) == 5
-    assert all(set(p) == {"index", "name", "wordnet_id", "probability", "value", "text"} for p in predictions)
+    assert all(set(p) == {"index", "name", "wordnet_id", "probability", "value", "share", "text"} for p in predictions)
     probabilities = [p["probability"] for p in predictions]
     assert probabilities == sorted(probabilities, reverse=True)
     assert len(client.predict(image=photo(photos / "landscape.jpg"), top=2, api_name="/predict")) == 2

@@ -67,6 +67,8 @@ def test_every_map_is_tested_at_one_click(panel, photos):
 
 
 def test_other_maps_have_no_findings_yet(panel):
+    panel.page.get_by_label("Last", exact=True).check()
+    panel.page.wait_for_function("document.querySelectorAll('.gx-card').length === 1")
     panel.page.locator("#test").click()
     panel.page.locator("#findings table").wait_for()
     panel.page.locator(".gx-guess").nth(1).click()
