@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -197,7 +197,7 @@ def watched() -> Iterator[Work]:
     """Count what the page, in this process, asks of the engine."""
     from gradcam_core.networks.classifier import Classifier
 
-    work, read, explain, trace = Work(), gc.read_image, gc.explain_classes, Classifier.trace
+    work, read, explain, predict = Work(), gc.read_image, gc.explain_classes, Classifier.predict_logits
 
     def reading(source: object) -> np.ndarray:
         work.did["decodings"] += not isinstance(source, np.ndarray)
@@ -211,14 +211,14 @@ def watched() -> Iterator[Work]:
         work.known |= asked
         return found
 
-    def tracing(network: gc.Classifier, names: tuple, *how: str) -> Callable:
-        work.did["predictions of their own"] += not names  # a pass for the probabilities alone
-        return trace(network, names, *how)
+    def predicting(network: gc.Classifier, batch: np.ndarray) -> np.ndarray:
+        work.did["predictions of their own"] += 1  # a pass for the probabilities alone
+        return predict(network, batch)
 
     with (
         mock.patch.object(gc, "read_image", reading),
         mock.patch.object(gc, "explain_classes", explaining),
-        mock.patch.object(Classifier, "trace", tracing),
+        mock.patch.object(Classifier, "predict_logits", predicting),
     ):
         yield work
 
