@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -190,6 +191,7 @@ def test_ctrl_c_ends_a_command_with_130_and_one_line(run, photo, own_network, tm
 
     def press() -> None:
         with pipe.open("w"):  # goes on when the command has opened the other end
+            time.sleep(0.3)  # Python looks for signals before it reads and while it reads, and not between
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             over.wait()
 
