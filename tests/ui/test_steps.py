@@ -26,7 +26,9 @@ def test_the_page_says_where_a_networks_probabilities_lack_logits():
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
     outputs = 0.5 * (1 + keras.ops.tanh(keras.layers.Dense(3)(x)))
     note = network_note(gc.Classifier("own", keras.Model(inputs, outputs)))
-    assert note.startswith("3 classes, 0.0 million parameters. own gives its probabilities in a way")
+    assert note.startswith("3 classes, 0.0 million parameters. Photos are brought to ")
+    assert "pixels and given from 0 to 255. Its outputs are probabilities whose logits could not be found. own" in note
+    assert "own gives its probabilities in a way" in note
 
 
 @pytest.fixture(scope="module")
