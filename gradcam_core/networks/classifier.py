@@ -320,7 +320,12 @@ class Classifier:
             return self._passes[key]
 
     def resolve_target(self, target: int | str | None) -> int | None:
-        """The index of the class meant by an index, a name or a WordNet id; see `labels.index_of`."""
+        """The index of the class meant by an index, a name or a WordNet id; see `labels.index_of`.
+
+        The one output of a network that gives one value is meant by 1 too, as that of a single sigmoid is.
+        """
+        if self.measures == "value" and len(self.labels) == 1 and type(target) is int and target == 1:
+            return 0
         return index_of(self.name, self.labels, target)
 
 

@@ -58,6 +58,16 @@ def test_one_sigmoid_stays_two_classes(activation):
     assert [one.value for one in found.predict(PHOTO)] == [None, None]
 
 
+def test_the_one_value_is_meant_by_its_index_and_by_that_of_a_sigmoids_class():
+    found = network()
+    assert gc.explain(found, PHOTO, 1).target == gc.explain(found, PHOTO, 0).target == gc.explain(found, PHOTO).target
+    for target in (2, -1):
+        with pytest.raises(gc.TargetError):
+            gc.explain(found, PHOTO, target)
+    with pytest.raises(gc.TargetError):
+        gc.explain(network(outputs=1, activation="sigmoid"), PHOTO, 2)
+
+
 def test_the_map_of_a_value_is_that_of_the_value():
     found = network()
     (heat_map,) = gc.explain(found, PHOTO).maps.values()
