@@ -83,6 +83,7 @@ def test_the_manifest_says_everything_that_is_known(explained, tmp_path):
     assert content["network"] == "oblong"
     assert content["target"] == {
         "index": 2, "wordnet_id": None, "name": "class 2", "probability": explained.target.probability, "value": None,
+            "share": None,
     }  # fmt: skip
     assert [found["index"] for found in content["predictions"]] == [p.index for p in explained.predictions]
     assert (content["method"], content["score"], content["smoothing"]) == ("gradcam", "logit", "none")
