@@ -481,8 +481,8 @@ const buildGuess = (guess) => {
   button.title = place === 0 ? 'The maps below show the evidence for this class' : 'Show the evidence for this class';
   const bar = make('span', 'gx-bar');
   bar.style.setProperty('--gx-share', guess.probability ?? guess.share ?? 0);
-  if ((guess.probability ?? guess.share) === null) bar.style.visibility = 'hidden'; // a value is no share of anything
-  button.append(make('span', 'gx-guess-name', name), bar, make('span', 'gx-percent', guess.text));
+  if ((guess.probability ?? guess.share) == null) bar.style.visibility = 'hidden'; // a value is no share of anything
+  button.append(make('span', 'gx-guess-name', name), bar, make('span', 'gx-percent', guess.share == null ? guess.text : guess.text.split(' of ')[0]));
   button.addEventListener('click', () => { if (place !== 0) trigger('select', { index: guess.index }); });
   const beside = make('button', 'gx-beside', place > 0 ? '−' : '+');
   beside.type = 'button';
