@@ -88,7 +88,7 @@ def constant(value: object, shape: tuple[int | None, ...] | None, dtype: str | N
 
     Where the shape or the type is not known, it is the value's own; numbers with a point are float32.
     """
-    found = np.asarray(value, dtype)
+    found = np.array(value, dtype)  # a copy: the caller may change it later
     if dtype is None and found.dtype == np.float64:
         found = found.astype(np.float32)
     if shape is None:

@@ -207,7 +207,10 @@ def _within(network: "Classifier", region: np.ndarray, method: str, smoothing: s
         )
     if not METHODS[method].is_one_pass or smoothing != "none":
         raise SettingError("A region goes with a method of one pass, without smoothing. Choose Grad-CAM, for example.")
-    values = np.asarray(region)
+    try:
+        values = np.asarray(region)
+    except ValueError:  # a list of rows of different lengths
+        values = np.zeros(0)
     is_map = values.ndim == 2 and values.size and values.dtype.kind in "biuf"
     if not is_map or not 0 <= values.min() <= values.max() <= 1:
         raise SettingError("A region is an array (height, width) of 0 (or False) to 1 (or True).")

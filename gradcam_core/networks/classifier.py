@@ -110,6 +110,8 @@ class Classifier:
             return "share"
         if known == "probability" or (count == 1 and names is not None and len(names) == 2):
             return "probability"
+        if known == "share":
+            raise SettingError(f"{self.name} gives no class for each pixel, and so no shares of the photo.")
         return "value" if (known or count == 1) and self.activation == "linear" else "probability"
 
     def __repr__(self) -> str:

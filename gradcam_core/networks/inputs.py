@@ -184,7 +184,7 @@ def fed(
         try:
             ready = constant(value, one.shape or None, one.dtype) if ready is None else ready
             is_of = f"a value of shape {np.shape(value)}"
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             is_of = repr(value)
         if ready is None:
             wanted = f"numbers of shape {one.shape[1:]}" if one.shape else "numbers"

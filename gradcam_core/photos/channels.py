@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..errors import PhotoError
-from .limits import MAX_PIXELS, check_size
+from .limits import check_size
 from .reading import Source, read_image
 from .sources import shown_name
 
@@ -50,16 +50,17 @@ def read_channels(source: Source, count: int) -> np.ndarray:
 
 
 def _from_file(path: Path, name: str) -> np.ndarray:
-    """The array in a .npy file, of which nothing is read beyond what a photo may have; nothing in it is run."""
+    """The array in a .npy file, which is read when it is used; nothing in it is run."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(array, np.ndarray) and array.size <= 32 * MAX_PIXELS:
-            return np.array(array)
     except OSError as error:
         raise PhotoError(f"{name} cannot be read: {(error.strerror or str(error)).lower()}.") from error
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # what NumPy, and zipfile for it, raise of anybody's file
         raise PhotoError(f"{name} is no .npy file of numbers, or is damaged.") from error
-    raise PhotoError(f"{name} holds more numbers than a photo may have.")
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise PhotoError(f"{name} is no .npy file of numbers, or is damaged.")
+    return array  # read when its shape is known to be right
 
 
 def to_grey(image: np.ndarray) -> np.ndarray:

@@ -151,6 +151,21 @@ def test_the_output_that_is_asked_for_is_explained_with_its_own_head(swapped):
         Classifier("two", model)
 
 
+def test_a_file_is_made_anew_for_other_values_and_says_how_its_photos_are_prepared(tmp_path):
+    with_age().save(tmp_path / "age.keras")
+    about = np.float32([0.5, -2])
+    first = gc.load(tmp_path / "age.keras", inputs={"about": about}, preprocess="0..1")
+    before = first.predict(PHOTO)
+    about[:] = 3
+    second = gc.load(tmp_path / "age.keras", inputs={"about": about}, preprocess="0..1")
+    assert second.predict(PHOTO) != before
+    assert first.predict(PHOTO) == before
+    assert "given from 0 to 1" in first.about
+    for settings in ({"inputs": [31]}, {"inputs": np.array([1, 2])}, {"inputs": {"about": [1, 2]}, "shown": 5}):
+        with pytest.raises(gc.SettingError):
+            gc.load(tmp_path / "age.keras", **settings)
+
+
 # --- channels ---
 
 
@@ -222,7 +237,10 @@ def test_what_has_not_the_networks_channels_gets_a_sentence(source, sentence):
 def test_a_npy_file_of_objects_is_not_opened(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}], object))
     (tmp_path / "text.npy").write_text("no array")
-    for name in ("objects.npy", "text.npy"):
+    (tmp_path / "zip.npy").write_bytes(b"PK\x03\x04 cut short")
+    with (tmp_path / "many.npy").open("wb") as file:
+        np.savez(file, PHOTO)
+    for name in ("objects.npy", "text.npy", "zip.npy", "many.npy"):
         with pytest.raises(gc.PhotoError, match=f"{name} is no .npy file of numbers, or is damaged"):
             gc.explain(channels_network(5), tmp_path / name)
 
