@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The first is Chromium without a window: a page is loaded in less than half the time.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = (
     "The browser tests were skipped: there is no Chromium on this machine. Install it (on Debian as root: "
-    "apt-get install chromium), or set CHROMIUM to its path."
+    "apt-get install chromium-headless-shell), or set CHROMIUM to its path."
 )
 
 
@@ -31,7 +32,7 @@ def install() -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "chromium", "fonts-liberation"],
+        ["apt-get", "install", "-qq", "-y", "--no-install-recommends", NAMES[0], "fonts-liberation"],
     ):
         if subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode != 0:
             print(f"{' '.join(command[:2])} failed; the browser tests will be skipped.")
