@@ -18,12 +18,16 @@ import numpy as np
 from gradio.data_classes import FileData, GradioModel
 
 from gradcam_core import COLORMAPS, Explanation, HeatMap
+from gradcam_core.pictures import SCRIPTS
 from gradcam_core.pictures.render import lookup_table
 
 from .answers import Guess, MapSummary, guesses, summarize_map
 from .cache import keep
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
+# The pieces of the grid's script, each in sight of all others; what the last one does, it does when all are there.
+DRAWING = ("heat", "words")  # of gradcam_core: they know no page
+PIECES = ("shared", "painting", "cards", "cells", "wipe", "dialog", "code", "saving", "guesses", "toolbar", "answer")
 LONGEST_SIDE = 1024  # of the photo as it is shown
 JPEG_QUALITY = 90
 
@@ -80,7 +84,7 @@ class LayerGrid(gr.HTML):
             value=value,
             html_template=(ASSETS / "layer_grid.html").read_text("utf-8"),
             css_template=(ASSETS / "layer_grid.css").read_text("utf-8"),
-            js_on_load=(ASSETS / "layer_grid.js").read_text("utf-8"),
+            js_on_load=script(),
             apply_default_css=False,
             opacity=opacity,
             colormap=colormap,
@@ -130,6 +134,12 @@ class LayerGrid(gr.HTML):
 
     def example_value(self) -> None:
         return None
+
+
+def script() -> str:
+    """The grid's script: its pieces one after another, for Gradio takes one function body, without imports."""
+    paths = [SCRIPTS / f"{name}.js" for name in DRAWING] + [ASSETS / "layer_grid" / f"{name}.js" for name in PIECES]
+    return "\n".join(path.read_text("utf-8") for path in paths)
 
 
 def _levels(heat_map: HeatMap) -> np.ndarray:

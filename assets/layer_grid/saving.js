@@ -1,0 +1,51 @@
+// Pictures that are composed and saved in the browser.
+
+const composed = (map) => {
+  const canvas = make('canvas');
+  canvas.width = answer.photo.naturalWidth;
+  canvas.height = answer.photo.naturalHeight;
+  const heat = heatCanvas(map, canvas.width);
+  paint(heat, map);
+  const context = canvas.getContext('2d');
+  context.drawImage(answer.photo, 0, 0);
+  context.globalAlpha = view.opacity;
+  context.drawImage(heat, 0, 0);
+  return canvas;
+};
+
+const contactSheet = () => {
+  const { photo, value, rows } = answer;
+  const scale = 360 / Math.max(photo.naturalWidth, photo.naturalHeight);
+  const width = Math.round(photo.naturalWidth * scale), height = Math.round(photo.naturalHeight * scale);
+  const count = rows[0].maps.length + 1;
+  const columns = Math.min(count, Math.max(6, Math.ceil(Math.sqrt(count))));
+  const lines = Math.ceil(count / columns);
+  const gap = 16, label = 26, title = 44;
+  const canvas = make('canvas');
+  canvas.width = gap + columns * (width + gap);
+  canvas.height = rows.length * (title + lines * (height + label + gap));
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#fff';
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillStyle = '#18181b';
+  rows.forEach(({ target, maps }, row) => {
+    const top = row * canvas.height / rows.length;
+    context.font = '600 18px system-ui, sans-serif';
+    context.fillText(`${value.network}: ${spoken(target.name)}, ${target.text}`, gap, top + 28, canvas.width - 2 * gap);
+    context.font = '14px system-ui, sans-serif';
+    [['photo', photo], ...maps.map((map) => [map.layer, composed(map)])].forEach(([name, picture], i) => {
+      const x = gap + (i % columns) * (width + gap), y = top + title + Math.floor(i / columns) * (height + label + gap);
+      context.drawImage(picture, x, y, width, height);
+      context.fillText(name, x, y + height + 18, width);
+    });
+  });
+  return canvas;
+};
+
+const savePicture = (canvas, name) => canvas.toBlob((blob) => {
+  const link = make('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = `${name.replace(/[^\w.-]+/g, '_')}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}, 'image/png');

@@ -1,0 +1,27 @@
+// What all parts of the grid share: its elements, how the maps are shown, and the answer that is shown.
+// Gradio hands in element, props, watch and trigger. Nothing that comes from the server is put into markup: every text
+// goes through textContent, so a class or a file may be called what it likes.
+const find = (selector) => element.querySelector(selector);
+const form = find('.gx-toolbar');
+const rowList = find('.gx-rows');
+const cards = () => [...rowList.querySelectorAll('.gx-card')];
+const status = find('.gx-status');
+const isStill = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
+const tables = Object.fromEntries(Object.entries(props.colors).map(([name, base64]) => [name, bytesOf(base64)]));
+// A link can carry how the maps are shown; what it asks for and is not there is left as it is.
+const asked = new URLSearchParams(location.search);
+const among = (wanted, known, otherwise) => (known.includes(wanted) ? wanted : otherwise);
+const view = {
+  opacity: asked.get('opacity') >= 0 && asked.get('opacity') <= 1 ? +(asked.get('opacity') ?? props.opacity) : props.opacity,
+  colormap: among(asked.get('colormap'), Object.keys(tables), props.colormap),
+  scale: among(asked.get('scale'), ['each', 'shared'], 'each'),
+};
+let answer = null; // what is shown: the server's value, the photo as an image, and the maps of all rows
+
+const make = (tag, className, text) => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+};

@@ -1,0 +1,44 @@
+// The toolbar and the buttons below the cards: all of it acts here, none of it asks the server to compute.
+
+for (const name of Object.keys(tables)) {
+  const label = make('label');
+  const radio = make('input');
+  Object.assign(radio, { type: 'radio', name: 'colormap', value: name, checked: name === view.colormap });
+  const swatch = make('span', 'gx-swatch');
+  const stops = [0, 36, 73, 109, 146, 182, 219, 255].map((level) => `rgb(${tables[name].slice(3 * level, 3 * level + 3).join(' ')})`);
+  swatch.style.backgroundImage = `linear-gradient(to right, ${stops.join(', ')})`;
+  const face = make('span');
+  face.append(swatch, make('span', 'gx-word', name));
+  label.title = `${name}: from no evidence to the peak`;
+  label.append(radio, face);
+  find('.gx-colormaps').append(label);
+}
+
+const applyOpacity = () => {
+  element.style.setProperty('--gx-opacity', view.opacity);
+  form.querySelector('output').textContent = `${Math.round(100 * view.opacity)} %`;
+};
+
+form.opacity.value = view.opacity;
+form.querySelector(`[name=scale][value=${view.scale}]`).checked = true;
+form.opacity.setAttribute('aria-label', 'Opacity of the heat maps');
+applyOpacity();
+form.addEventListener('submit', (event) => event.preventDefault());
+form.addEventListener('input', () => {
+  const { colormap, scale } = view;
+  Object.assign(view, { opacity: +form.opacity.value, colormap: form.colormap.value, scale: form.scale.value });
+  applyOpacity();
+  showCode();
+  if (answer && (colormap !== view.colormap || scale !== view.scale)) repaint();
+});
+find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.rows[0].target.name}`));
+find('.gx-all').addEventListener('click', () => trigger('download', { what: 'everything', ...view }));
+find('.gx-link').addEventListener('click', () => {
+  const { network, method, instead_of: other } = answer.value;
+  const [first, ...others] = answer.rows.map((row) => row.target.index);
+  const preset = document.querySelector('#layers input:checked')?.value ?? 'choose';
+  const layers = preset === 'choose' ? answer.rows[0].maps.map((map) => map.layer).join(',') : preset;
+  const link = new URL(location.href);
+  link.search = new URLSearchParams({ network, class: first, ...(others.length && { beside: others.join(',') }), layers, method, ...(other && { instead_of: other.index }), ...view });
+  copyText(link.href, find('.gx-link'), () => prompt('The link to these settings:', link.href));
+});
