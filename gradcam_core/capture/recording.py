@@ -1,9 +1,10 @@
 """One forward call of any Keras network, recorded: every tensor in it, and the graph that made it.
 
 A watcher around ``keras.Operation.__call__`` notes each call while the network is traced, so functional, sequential,
-nested and subclassed networks look alike, and custom layers show what is inside them. Where somebody wrote
-``@tf.function`` above a ``call``, what it does is traced into the same graph. That graph is kept, and each pass
-(`compiled`) is built on it: the network itself is traced once and never changed.
+nested and subclassed networks look alike, and custom layers show what is inside them; what is written between the calls
+is found in the graph (`between`). Where somebody wrote ``@tf.function`` above a ``call``, what it does is traced into
+the same graph. That graph is kept, and each pass (`compiled`) is built on it: the network itself is traced once and
+never changed.
 """
 
 import re
@@ -16,10 +17,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.models.functional import Functional
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
 from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
+from .between import Span, is_functional, made_between
 from .feeding import PLAIN, Feed
 from .head import Head, read, rows_of
 from .scopes import allow_any_name
@@ -92,12 +93,17 @@ def record(
         gradient_of: types of operations whose gradient is another one: type -> name of a registered gradient.
     """
     calls: list[Call] = []
+    spans: list[Span] = []
     made: list[Any] = []
 
     def forward(batch: tf.Tensor) -> tf.Tensor:
         allow_any_name()
         calls.clear()  # TensorFlow may trace twice
-        with _watching(calls, may_inline), batch.graph.gradient_override_map(dict(gradient_of or {})):
+        spans.clear()
+        with (
+            _watching(batch.graph, calls, spans, may_inline),
+            batch.graph.gradient_override_map(dict(gradient_of or {})),
+        ):
             output = feed.chosen(feed.call(model, batch))
         made[:] = batch, output, rows_of(output), read(output)
         return output
@@ -112,6 +118,9 @@ def record(
                 raise
     order = {operation.name: i for i, operation in enumerate(graph.get_operations())}
     calls = [call for call in calls if call.output.graph is graph]  # none in the body of a loop
+    names = [name for call in calls for name in (call.path, *call.aliases)]
+    known = {call.output.name for call in calls}
+    calls += [Call(*written) for written in made_between(graph, spans, names, known)]
     calls.sort(key=lambda call: order[call.output.op.name])  # of several outputs the second may be made first
     return Recording(tuple(calls), *made)
 
@@ -181,16 +190,9 @@ def _needed(tensors: Sequence[tf.Tensor]) -> set[str]:
     return found
 
 
-def is_functional(operation: object) -> bool:
-    """Whether it does nothing but call the operations of its graph; a subclass may have a ``call`` of its own."""
-    if isinstance(operation, keras.Sequential):
-        return operation.built
-    return isinstance(operation, Functional) and type(operation).call is Functional.call
-
-
 @contextmanager
-def _watching(calls: list[Call], may_inline: bool) -> Iterator[None]:
-    """Note every call of an operation in this thread, below the first, until it ends.
+def _watching(graph: tf.Graph, calls: list[Call], spans: list[Span], may_inline: bool) -> Iterator[None]:
+    """Note every call of an operation in this thread, below the first, until it ends; and whose code is in between.
 
     A ``tf.function`` that is called meanwhile is a part of the graph like any other code, where it may be inlined.
     """
@@ -217,6 +219,11 @@ def _watching(calls: list[Call], may_inline: bool) -> Iterator[None]:
             else:
                 calls[place] = replace(old, aliases=(*old.aliases, call.path))
 
+    def mark() -> None:
+        if tf.compat.v1.get_default_graph() is graph:
+            path = tuple(name for _, name in stack[1:])
+            spans.append(Span(graph.version, stack[-1][0] if stack else None, path))
+
     with _alone:
         original, compiled_call = keras.Operation.__call__, _Function.__call__
 
@@ -235,10 +242,12 @@ def _watching(calls: list[Call], may_inline: bool) -> Iterator[None]:
             start = len(calls)
             parent = stack[-1][0] if stack else None
             stack.append((operation, _name(operation, parent)))
+            mark()
             try:
                 outputs = original(operation, *args, **kwargs)
             finally:
                 stack.pop()
+                mark()
             if stack and not is_functional(operation):
                 note(
                     operation,

@@ -61,8 +61,8 @@ def paths(recording):
 
 
 def test_a_subclassed_network_shows_what_is_inside_its_layers_by_path():
-    block = ["block/branches_0", "block/named", "block/conv", "block"]
-    second = ["block/branches_0#2", "block/named#2", "block/conv#2", "block#2"]
+    block = ["block/branches_0", "block/named", "block/add", "block/conv", "block/add#2", "block"]
+    second = ["block/branches_0#2", "block/named#2", "block/add#3", "block/conv#2", "block/add#4", "block#2"]
     assert paths(record(own(), (None, 8, 6, 3))) == [*block, *second, "maps", "maps:1", "head"]
 
 
@@ -238,7 +238,7 @@ def test_what_is_compiled_by_itself_is_seen_like_any_other_code():
     before = type(tf.function(lambda: None)).__call__
     recording = record(model, (None, 8, 6, 3))
     assert type(tf.function(lambda: None)).__call__ is before
-    assert paths(recording) == ["block/conv", "block", "flat", "head"]
+    assert paths(recording) == ["block/conv", "block/relu", "block", "flat", "head"]
     assert "Relu" in {operation.type for operation in recording.operations}
     batch = np.random.default_rng(1).random((2, 8, 6, 3), np.float32)
     output, *gradients = compiled(

@@ -50,7 +50,7 @@ def resnet():
 
 ENCODER = "backbone/vit_encoder"
 TASKS = {
-    "ViT": (vit, ["backbone/vit_patching_and_embedding", f"{ENCODER}/transformer_block_1"], (4, 6)),
+    "ViT": (vit, [f"{ENCODER}/transformer_block_1/add", f"{ENCODER}/transformer_block_1"], (4, 6)),
     "ViT of all tokens": (lambda: vit(pooling="gap"), [f"{ENCODER}/transformer_block_2", ENCODER], (4, 6)),
     "DeiT": (deit, ["backbone/deit_encoder/transformer_block_1"], (4, 6)),
     "Swin": (swin, ["backbone/stage_0", "backbone/stage_1"], (4, 8)),
