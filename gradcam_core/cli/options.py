@@ -98,6 +98,12 @@ def add_file_options(group: argparse._ActionsContainer) -> None:
         help="what another input of a network is given: numbers with commas between, or the path of a photo",
     )
     group.add_argument("--output", metavar="NAME", help="the output that is explained, of a network with several")
+    group.add_argument(
+        "--measures",
+        metavar="WHAT",
+        help="what linear outputs of a network in a file are: probability (they are logits) or value (an age, an "
+        "angle); without it, what the network was trained for says so, or their number",
+    )
 
 
 def file_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -106,7 +112,7 @@ def file_settings(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         SettingError: an input is not given as NAME=VALUE.
     """
-    names = ("labels", "preprocess", "image", "output")
+    names = ("labels", "preprocess", "image", "output", "measures")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     for text in options.inputs or ():
         name, equals, value = text.partition("=")

@@ -1,6 +1,5 @@
 """`explain`: a photo and a network in, a map of every layer out."""
 
-import os
 from collections.abc import Sequence
 from importlib import metadata
 from numbers import Real
@@ -17,10 +16,9 @@ from ..settings import METHODS, SCORES, SMOOTHINGS, VERSION, Progress, check_cou
 from .explanation import Explanation, HeatMap
 
 if TYPE_CHECKING:
-    import keras
-
     from ..capture.layers import Layer
     from ..networks.classifier import Classifier
+    from ..networks.loading import NetworkLike
     from ..photos import Source
     from .passes import Run
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def explain(
-    network: "Classifier | keras.Model | str | os.PathLike[str]",
+    network: "NetworkLike",
     photo: "Source",
     target: int | str | None = None,
     layers: str | Sequence[str] = "stages",
@@ -94,7 +92,7 @@ def explain(
 
 
 def explain_classes(
-    network: "Classifier | keras.Model | str | os.PathLike[str]",
+    network: "NetworkLike",
     photo: "Source",
     targets: Sequence[int | str | None],
     layers: str | Sequence[str] = "stages",

@@ -2,24 +2,29 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from ..capture.layers import PRESETS, Layer
 from ..errors import LayerError
-from ..networks.classifier import Classifier
+from ..networks.loading import network_of
+
+if TYPE_CHECKING:
+    from ..networks.loading import NetworkLike
 
 
-def summary(network: "Classifier") -> tuple[Layer, ...]:
+def summary(network: "NetworkLike") -> tuple[Layer, ...]:
     """The explainable layers of a network, in network order.
 
     >>> from gradcam_core import load, summary
     >>> [layer.name for layer in summary(load("EfficientNetLite0")) if layer.preset][-1]
     'head_relu'
     """
-    return network.layers
+    return network_of(network).layers
 
 
-def summary_table(network: "Classifier") -> str:
+def summary_table(network: "NetworkLike") -> str:
     """`summary` as text: what ``model.summary()`` shows, for what can be explained."""
+    network = network_of(network)
     rows = [("layer", "kind", "output (h, w, c)", "parameters", "stage", "cell, input pixels", "")]
     for layer in network.layers:
         cell = " x ".join(f"{side:.4g}" for side in layer.cell)
@@ -31,11 +36,13 @@ def summary_table(network: "Classifier") -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def select(network: "Classifier", layers: str | Sequence[str] = "stages", method: str = "gradcam") -> tuple[Layer, ...]:
+def select(
+    network: "NetworkLike", layers: str | Sequence[str] = "stages", method: str = "gradcam"
+) -> tuple[Layer, ...]:
     """The layers asked for, in network order, each once.
 
     Args:
-        network: a loaded network.
+        network: as `explain` takes it.
         layers: "stages" (one per resolution stage; of tokens several, over the depth), "all", "last" (the deepest of
             "stages"), a layer's name, or several names. By name normalisations, dropouts and the like can be
             explained too, which `summary` does not list.
@@ -45,6 +52,7 @@ def select(network: "Classifier", layers: str | Sequence[str] = "stages", method
         LayerError: a name is not one of the network's explainable layers; the nearest names are listed. Or the method
             cannot explain them.
     """
+    network = network_of(network)
     everything = network.layers
     if method == "cam":
         everything = tuple(layer for layer in everything if layer.name == network.cam_layer)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 from ..errors import NetworkError, SettingError
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import keras
 
     from .classifier import Classifier
+    from .measures import Measure
+
+    NetworkLike: TypeAlias = Classifier | keras.Model | str | os.PathLike[str]
 
 # Keras is imported where it is needed: whoever only imports `load` must not wait seconds for TensorFlow.
 
@@ -43,6 +46,7 @@ def load(
     inputs: Mapping[str | int, Any] | None = None,
     output: str | int | None = None,
     shown: Sequence[int] | None = None,
+    measures: "Measure | None" = None,
     progress: Progress | None = None,
 ) -> "Classifier":
     """A network, ready to be asked and explained; the same arguments give the same object, but for a model.
@@ -60,6 +64,8 @@ def load(
         custom_objects: for a file: classes and functions of your own by name, as `keras.models.load_model` takes them.
         image, inputs, output, shown: for a file or a model of several inputs or outputs, or of other channels than RGB
             or grey: as `Classifier` takes them.
+        measures: for a file or a model whose outputs are linear: "probability" where they are logits, "value" where
+            they are values (an age, an angle); None goes by the loss that it was compiled with, or by their number.
         progress: called as progress(stage, done, total), with stage "download" (bytes; at most ten times a
             second) and "load" (0 and 1 of 1), and not at all for a network that is loaded already. What it
             raises ends the loading.
@@ -74,7 +80,7 @@ def load(
     """
     require_backend()
     progress = _silent if progress is None else progress
-    how = {"image": image, "inputs": inputs, "output": output, "shown": shown}
+    how = {"image": image, "inputs": inputs, "output": output, "shown": shown, "measures": measures}
     if not isinstance(name_or_path, str | os.PathLike):
         return _given(name_or_path, labels, preprocess, input_size, how)
     path = Path(name_or_path)
@@ -94,7 +100,7 @@ def load(
     return _once((entry.name, where), partial(_load_entry, entry, weights, progress))
 
 
-def network_of(given: "Classifier | keras.Model | str | os.PathLike[str]") -> "Classifier":
+def network_of(given: "NetworkLike") -> "Classifier":
     """The network that is meant: a loaded one itself, or what `load` makes of a name, a path or a model.
 
     Raises:
@@ -273,16 +279,18 @@ def _load_file(
     size = tuple(input_size) if isinstance(input_size, list) else input_size
     prepare = preprocessing(preprocess)
     own = frozenset((str(name), _Same(one)) for name, one in (custom_objects or {}).items())
-    key = (path.resolve(), status.st_mtime_ns, status.st_size, names, _Same(prepare), size, own)
+    key = (path.resolve(), status.st_mtime_ns, status.st_size, names, _Same(prepare), size, own, how["measures"])
 
     def make() -> "Classifier":
         from .classifier import Classifier
 
         progress("load", 0, 1)
         model, measures = read_model(path, custom_objects)
-        network = Classifier(path.stem, model, names, size, preprocess, measures=measures, **how)
+        asked = {**how, "measures": how["measures"] or measures}
+        network = Classifier(path.stem, model, names, size, preprocess, **asked)
         progress("load", 1, 1)
         return network
 
-    is_plain = all(value is None for value in how.values())  # values of inputs are compared by nobody
+    # Values of inputs are compared by nobody.
+    is_plain = all(value is None for name, value in how.items() if name != "measures")
     return _once(key, make) if is_plain else make()

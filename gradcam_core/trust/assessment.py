@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SettingError
+from ..networks.loading import network_of
 from ..networks.measures import Measure, Prediction, percent, said
 from ..pictures.render import resize_heat
 from ..settings import Progress, check_count
@@ -19,7 +20,7 @@ from .hiding import SHARE, average_drop, increase_in_confidence, lit, probabilit
 
 if TYPE_CHECKING:
     from ..maps.explanation import Explanation
-    from ..networks.classifier import Classifier
+    from ..networks.loading import NetworkLike
 
 _SEEDS = range(3)  # of the random baseline, where it is a mean
 
@@ -68,14 +69,14 @@ class Assessment:
 
 
 def assess(
-    network: "Classifier", explanation: "Explanation", steps: int = 16, progress: Progress | None = None
+    network: "NetworkLike", explanation: "Explanation", steps: int = 16, progress: Progress | None = None
 ) -> Assessment:
     """Test every map of an explanation, beside random maps and a blob in the centre.
 
     It asks for 2 * steps photos a map, 2 * steps for the blob, 2 * steps + 4 or more for the random maps, and 3.
 
     Args:
-        network: the network that was explained.
+        network: the network that was explained, as `explain` takes it.
         explanation: what `explain` gave.
         steps, progress: as for `perturbation_curves`.
 
@@ -89,6 +90,7 @@ def assess(
     >>> result.random.sentence
     'hiding 20 % at random leaves banana at ...'
     """
+    network = network_of(network)
     check_count("steps", steps)
     if explanation.network != network.name:
         raise SettingError(f"This is an explanation of {explanation.network}, not of {network.name}.")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..networks.loading import network_of
 from ..settings import Progress, check_count
 from .hiding import Scene, Variant, probabilities_of, ranks_of, replaced, scene_of, target_index
 
 if TYPE_CHECKING:
-    from ..networks.classifier import Classifier
+    from ..networks.loading import NetworkLike
     from ..photos import Source
 
 
@@ -49,7 +50,7 @@ class Curves:
 
 
 def perturbation_curves(
-    network: "Classifier",
+    network: "NetworkLike",
     photo: "Source",
     target: int | str | None,
     heat: np.ndarray,
@@ -63,7 +64,7 @@ def perturbation_curves(
     is a tenth of the shorter side), which leaves the colours but not the shapes, to the photo.
 
     Args:
-        network: a loaded network.
+        network: as `explain` takes it.
         photo: anything `read_image` takes.
         target: a class by index, name or WordNet id; None takes the most probable one.
         heat: (h, w) in [0, 1], of any size: it covers the whole photo.
@@ -85,7 +86,7 @@ def perturbation_curves(
 
 
 def curves_of_maps(
-    network: "Classifier",
+    network: "NetworkLike",
     photo: "Source",
     target: int | str | None,
     heats: Mapping[str, np.ndarray],
@@ -100,6 +101,7 @@ def curves_of_maps(
 
     The other arguments, and the errors, are those of `perturbation_curves`.
     """
+    network = network_of(network)
     check_count("steps", steps)
     photo = network.read(photo)
     scene = scene_of(network, photo)

@@ -15,12 +15,14 @@ import cv2
 import numpy as np
 
 from ..errors import SettingError
+from ..networks.loading import network_of
 from ..pictures.render import resize_heat
 from ..settings import BATCH_PIXELS, Progress
 from .baselines import random_map
 
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier
+    from ..networks.loading import NetworkLike
     from ..networks.measures import Prediction
     from ..photos import Source
 
@@ -46,7 +48,7 @@ class Hidden:
 
 
 def hide_hottest(
-    network: "Classifier",
+    network: "NetworkLike",
     photo: "Source",
     target: int | str | None,
     heat: np.ndarray,
@@ -70,6 +72,7 @@ def hide_hottest(
     >>> hide_hottest(gc.load("EfficientNetLite0"), photo, "banana", np.eye(9), 0.2).photo.shape
     (224, 224, 3)
     """
+    network = network_of(network)
     if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
         raise SettingError(f"The share to hide is a number from 0 to 1, not {share!r}.")
     photo = network.read(photo)
@@ -87,7 +90,7 @@ def hide_hottest(
 
 
 def keep_hottest(
-    network: "Classifier", photo: "Source", target: int | str | None, heat: np.ndarray
+    network: "NetworkLike", photo: "Source", target: int | str | None, heat: np.ndarray
 ) -> tuple[float, float]:
     """The probability of the target for the whole photo, and for the photo times its heat: Y and O.
 
@@ -99,6 +102,7 @@ def keep_hottest(
     Raises:
         PhotoError, TargetError, SettingError, NetworkError: as `perturbation_curves`.
     """
+    network = network_of(network)
     photo = network.read(photo)
     index = target_index(network, photo, target)
     image = network.resized(photo)

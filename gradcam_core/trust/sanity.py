@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import NetworkError
 from ..maps.explain import explain
+from ..networks.loading import network_of
 from ..pictures.render import resize_heat
 from ..settings import Progress, check_count
 from .similarity import rank_correlation, ssim
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..networks.classifier import Classifier
+    from ..networks.loading import NetworkLike
     from ..photos import Source
 
 MakeMaps = Callable[["Classifier"], Mapping[str, np.ndarray]]  # name -> float (h, w), signed
@@ -67,7 +69,7 @@ class SanityCheck:
 
 
 def sanity_check(
-    network: "Classifier",
+    network: "NetworkLike",
     photo: "Source",
     target: int | str | None = None,
     layers: str | Sequence[str] = "stages",
@@ -79,7 +81,7 @@ def sanity_check(
     """Make a copy's weights random from the head down, and see whether the maps change.
 
     Args:
-        network: a loaded network; it is not changed, and in memory twice meanwhile.
+        network: as `explain` takes it; it is not changed, and in memory twice meanwhile.
         photo, target, layers: as for `explain`.
         draws, progress: as for `randomisation_test`, which takes maps of any other making.
         settings: the others of `explain`: method, score, instead_of, ...
@@ -93,6 +95,7 @@ def sanity_check(
     >>> len(check.randomised), list(check.passes)
     (6, ['head_relu'])
     """
+    network = network_of(network)
     photo = network.read(photo)
     if target is None:  # a copy whose weights are random would choose another class
         target = network.predict(photo, 1)[0].index
@@ -104,7 +107,7 @@ def sanity_check(
 
 
 def randomisation_test(
-    network: "Classifier", make_maps: MakeMaps, *, blocks: int = 6, draws: int = 5, progress: Progress | None = None
+    network: "NetworkLike", make_maps: MakeMaps, *, blocks: int = 6, draws: int = 5, progress: Progress | None = None
 ) -> SanityCheck:
     r"""`sanity_check` of maps of any making.
 
@@ -113,7 +116,7 @@ def randomisation_test(
     10, n the inputs of a cell), scales and variances 1, all else 0. Statistics of the input (`Normalization`) stay.
 
     Args:
-        network: a loaded network; it is not changed, and in memory twice meanwhile.
+        network: as `explain` takes it; it is not changed, and in memory twice meanwhile.
         make_maps: the maps of the network it is given, float (h, w) by name, signed.
         blocks: how many steps there are, at most.
         draws: how often all this is done, each time with other random weights, always the same ones.
@@ -125,6 +128,7 @@ def randomisation_test(
 
     Source: Adebayo et al., NeurIPS 2018, section 3.1.
     """
+    network = network_of(network)
     check_count("blocks", blocks)
     check_count("draws", draws)
     trained = make_maps(network)

@@ -54,6 +54,23 @@ def test_the_shell_says_how_photos_are_prepared(run, photo, tmp_path, asked, suf
     assert (code, out) == (0, f"{photo}: {said}\n")
 
 
+@pytest.mark.parametrize("asked", [None, "value", "age"])
+def test_the_shell_says_what_linear_outputs_are(run, photo, tmp_path, asked):
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    seeded(keras.Model(inputs, keras.layers.Dense(3)(x))).save(tmp_path / "three.keras")
+    code, out, error = run(
+        "predict", photo, "--network", tmp_path / "three.keras", *(["--measures", asked] if asked else [])
+    )
+    expected = gc.load(tmp_path / "three.keras", measures=None if asked == "age" else asked).predict(photo)
+    if asked == "age":
+        assert code != 0
+        assert "not 'age'" in error
+    else:
+        assert (code, out) == (0, f"{photo}: " + ", ".join(f"{one.name} {one.text}" for one in expected) + "\n")
+        assert (expected[0].value is not None) == (asked == "value")
+
+
 def test_a_file_of_any_suffix_is_not_taken_for_a_name_when_its_layers_are_listed(run, tmp_path, monkeypatch):
     small_model().save(tmp_path / "mine.keras")
     path = (tmp_path / "mine.keras").rename(tmp_path / "mine.KERAS")

@@ -12,6 +12,7 @@ import pytest
 from tiny_networks import noise, small_model
 
 import gradcam_core as gc
+from gradcam_core import trust
 
 PHOTO = noise(16, seed=4, width=24)
 
@@ -29,6 +30,27 @@ def test_a_model_a_name_or_a_path_can_be_explained_at_once(model, tmp_path):
         (found,) = gc.explain_classes(given, PHOTO, [1])
         assert found.target.index == 1
     assert gc.explain("efficientnetlite0", PHOTO, "banana", "last").target.name == "banana"
+
+
+def test_layers_and_tests_take_what_an_explanation_takes(model, tmp_path):
+    model.save(tmp_path / "mine.keras")
+    network = gc.load(tmp_path / "mine.keras")
+    heat = gc.explain(network, PHOTO, 1).maps["conv"].heat
+    found = gc.explain(model, PHOTO, 1)
+    for given in (model, tmp_path / "mine.keras"):
+        assert [layer.name for layer in gc.select(given, "last")] == ["conv"]
+        assert [layer.name for layer in gc.summary(given)] == [layer.name for layer in network.layers]
+        assert gc.summary_table(given) == gc.summary_table(network)
+        np.testing.assert_array_equal(
+            trust.perturbation_curves(given, PHOTO, 1, heat, steps=3).deletion,
+            trust.perturbation_curves(network, PHOTO, 1, heat, steps=3).deletion,
+        )
+        assert trust.hide_hottest(given, PHOTO, 1, heat).target == trust.hide_hottest(network, PHOTO, 1, heat).target
+        assert trust.keep_hottest(given, PHOTO, 1, heat) == trust.keep_hottest(network, PHOTO, 1, heat)
+        assert trust.sanity_check(given, PHOTO, 1, draws=1).passes.keys() == {"conv"}
+    assert trust.assess(model, found, steps=2).maps.keys() == {"conv"}
+    with pytest.raises(gc.NetworkError, match="There is no network"):
+        trust.keep_hottest("nonesuch", PHOTO, 1, heat)
 
 
 def test_a_model_is_loaded_with_what_goes_with_it(model):

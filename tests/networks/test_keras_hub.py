@@ -74,6 +74,18 @@ def test_a_task_is_explained_with_the_layers_that_stand_for_its_depth(name):
     assert all(np.ptp(heat_map.raw) > 0 for heat_map in maps.values())
 
 
+def test_a_task_is_loaded_as_it_is():
+    """With its own preprocessing; what is given besides takes its place."""
+    task = seeded(vit())
+    photo = noise(50, width=90)
+    network = gc.load(task, labels=["a", "b", "c", "d"])
+    assert network.predict(photo) == gc.Classifier("task", task, ["a", "b", "c", "d"]).predict(photo)
+    assert gc.explain(task, photo, 2).target.probability == pytest.approx(
+        network.predict(photo, 4)[[one.index for one in network.predict(photo, 4)].index(2)].probability
+    )
+    assert gc.load(task, preprocess="none").predict(photo) != network.predict(photo)
+
+
 def test_the_file_of_a_task_gives_the_same(tmp_path):
     task = seeded(vit())
     task.save(tmp_path / "task.keras")

@@ -116,6 +116,17 @@ def test_several_values_stand_in_the_order_of_the_outputs():
     assert network(3, loss="mae", measures="probability").predict(PHOTO)[0].value is None
 
 
+def test_what_outputs_are_can_be_said_wherever_a_network_is_loaded(tmp_path):
+    model = network(3).model
+    model.save(tmp_path / "three.keras")
+    for given in (model, tmp_path / "three.keras"):
+        assert gc.load(given).measures == "probability"
+        assert gc.load(given, measures="value").predict(PHOTO)[0].value == pytest.approx(own(network(3))[0], rel=1e-5)
+        assert gc.load(given).measures == "probability"
+    with pytest.raises(gc.SettingError, match="EfficientNetLite0 has its own class names"):
+        gc.load("EfficientNetLite0", measures="value")
+
+
 def test_what_outputs_are_is_one_of_the_known_words():
     with pytest.raises(gc.SettingError, match="'age'"):
         network(measures="age")
