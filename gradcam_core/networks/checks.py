@@ -76,6 +76,23 @@ def refuse_decisions(name: str, recording: Recording) -> None:
         )
 
 
+def tried(name: str, run: Callable[[], object]) -> None:
+    """Raise a SettingError where a model cannot be run with the values that its other inputs are given.
+
+    Args:
+        name: of the network.
+        run: one photo through the model.
+    """
+    try:
+        run()
+    except GradcamError:
+        raise
+    except Exception as error:  # a number of a class that there is not, a division by zero, ...
+        cause = str(error).partition("[[{{node")[0].strip()  # TensorFlow's stands before the place in its graph
+        what = (cause or type(error).__name__).splitlines()[-1]
+        raise SettingError(f"{name} cannot be run with these values of its other inputs: {what}") from error
+
+
 def prepared(name: str, preprocess: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) -> np.ndarray:
     """What a visitor's own preprocessing makes of a photo, float32 of the same shape.
 

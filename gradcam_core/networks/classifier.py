@@ -17,7 +17,7 @@ from ..errors import NetworkError, SettingError
 from ..photos import Source
 from ..photos.channels import read_channels, resized, to_grey
 from ..settings import check_count
-from .checks import prepared, recorded, refuse_decisions, refuse_strangers
+from .checks import prepared, recorded, refuse_decisions, refuse_strangers, tried
 from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of
 from .keras_hub import own_settings
 from .labels import LabelSource, Name, index_of, labelled, names_of
@@ -102,6 +102,8 @@ class Classifier:
         self.is_binary = count == 1 and self.measures != "value"
         self._is_guessed = count == 1 and self.measures == "value" and known is None and names is None
         self.labels = labelled(name, names, 2 if self.is_binary else count, self.measures)
+        if inputs:
+            tried(name, lambda: self._forward(tf.constant(self.to_input(self.blank))))
 
     def _measured(self, known: Measure | None, count: int, names: Sequence[Name] | None) -> Measure:
         if self.is_grid:
@@ -115,7 +117,8 @@ class Classifier:
         return "value" if (known or count == 1) and self.activation == "linear" else "probability"
 
     def __repr__(self) -> str:
-        what = "values" if self.measures == "value" else "classes"
+        what = "value" if self.measures == "value" else "class"
+        what += {"value": "s", "class": "es"}[what] if len(self.labels) > 1 else ""
         return f"Classifier({self.name!r}, {len(self.labels)} {what}, input {self.input_size})"
 
     @cached_property

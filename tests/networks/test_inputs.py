@@ -34,6 +34,19 @@ def by_hand(model, tensor, batch, row, index):
 # --- what is given besides the photo ---
 
 
+def test_a_value_that_the_network_does_not_know_is_refused_before_any_photo():
+    photo, kind = keras.Input((*SIZE, 3), name="photo"), keras.Input((), name="kind", dtype="int32")
+    seen = L.GlobalAveragePooling2D()(features(photo))
+    model = seeded(keras.Model([photo, kind], L.Dense(2)(L.Concatenate()([seen, L.Embedding(4, 3)(kind)]))))
+    assert Classifier("net", model, inputs={"kind": 3}).predict(PHOTO)
+    with pytest.raises(
+        gc.SettingError, match=r"net cannot be run with these values of its other inputs: .*4 is not in"
+    ) as refused:
+        Classifier("net", model, inputs={"kind": 4})
+    assert "\n" not in str(refused.value)
+    assert "{{" not in str(refused.value)
+
+
 def with_age():
     """A photo and two numbers; its inputs are a dict."""
     photo, about = keras.Input((*SIZE, 3), name="photo"), keras.Input((2,), name="about")
