@@ -429,7 +429,7 @@ def files_in_time(context: "object", server: "object", cache: Path, photos: list
     with httpx.Client(base_url=f"{server.url}/gradio_api", timeout=60) as client:
         path = client.post("/upload", files={"files": ("left.jpg", photos[0].read_bytes())}).json()[0]
         given = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        arguments = [given, next(iter(gc.NETWORKS)), "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
+        arguments = [given, next(iter(gc.NETWORKS)), "", "stages", "logit", "gradcam", "", 1.0, False, "none", None]
         event = client.post("/call/explain", json={"data": arguments}).json()["event_id"]
         client.get(f"/call/explain/{event}")
     leaver.page.close()

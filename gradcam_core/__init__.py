@@ -26,6 +26,7 @@ from .networks.loading import load
 from .networks.measures import Prediction
 from .networks.zoo import NETWORKS
 from .photos import read_image
+from .pictures.regions import Box
 from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
 from .quiet import require_backend
 from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
@@ -52,6 +53,7 @@ __all__ = [
     "METHODS",
     "NETWORKS",
     "SMOOTHINGS",
+    "Box",
     "Classifier",
     "Explanation",
     "GradcamError",

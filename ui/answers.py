@@ -26,6 +26,17 @@ class Guess(GradioModel):
     text: str = Field(description="the probability or the value, as people write it")
 
 
+class Region(GradioModel):
+    """The box around what is at least as hot as the threshold, in pixels of the photo."""
+
+    x0: int = Field(description="its first column")
+    y0: int = Field(description="its first row")
+    x1: int = Field(description="the column after its last")
+    y1: int = Field(description="the row after its last")
+    share: float = Field(description="of the photo that lies in the region, from 0 to 1")
+    peak: float = Field(description="the hottest place in it, as a share of the map's peak")
+
+
 class MapSummary(GradioModel):
     """What there is to say about one layer's heat map."""
 
@@ -37,6 +48,7 @@ class MapSummary(GradioModel):
     cell: list[float] = Field(description="height and width of one cell of the map, in pixels of the photo")
     peak: float = Field(description="the strongest evidence; comparable between the maps of one answer")
     is_empty: bool = Field(description="no positive evidence anywhere: the map is all zeros")
+    boxes: list[Region] | None = Field(None, description="of regions, the largest first; null without a threshold")
 
 
 class ExplanationSummary(GradioModel):
@@ -83,9 +95,10 @@ def guesses(predictions: "Sequence[Prediction]") -> list[Guess]:
     return [Guess(**vars(prediction), text=prediction.text) for prediction in predictions]
 
 
-def summarize_map(heat_map: HeatMap, photo_size: tuple[int, int]) -> MapSummary:
-    """One heat map's summary; ``photo_size`` is (height, width) in pixels."""
+def summarize_map(heat_map: HeatMap, photo_size: tuple[int, int], threshold: float | None = None) -> MapSummary:
+    """One heat map's summary; ``photo_size`` is (height, width) in pixels. Boxes are given from ``threshold`` up."""
     layer = heat_map.layer
+    boxes = None if threshold is None else [Region(**vars(box)) for box in heat_map.boxes(threshold, photo_size)]
     return MapSummary(
         layer=layer.name,
         kind=layer.kind,
@@ -95,11 +108,12 @@ def summarize_map(heat_map: HeatMap, photo_size: tuple[int, int]) -> MapSummary:
         cell=[side / cells for side, cells in zip(photo_size, heat_map.raw.shape, strict=True)],
         peak=heat_map.peak,
         is_empty=heat_map.is_empty,
+        boxes=boxes,
     )
 
 
-def summarize(explanation: Explanation) -> ExplanationSummary:
-    """An explanation's summary."""
+def summarize(explanation: Explanation, threshold: float | None = None) -> ExplanationSummary:
+    """An explanation's summary; ``threshold`` as for `HeatMap.boxes`."""
     size = explanation.photo.shape[:2]
     return ExplanationSummary(
         network=explanation.network,
@@ -110,7 +124,7 @@ def summarize(explanation: Explanation) -> ExplanationSummary:
         against=explanation.against,
         smoothing=explanation.smoothing,
         predictions=guesses(explanation.predictions),
-        maps=[summarize_map(heat_map, size) for heat_map in explanation.maps.values()],
+        maps=[summarize_map(heat_map, size, threshold) for heat_map in explanation.maps.values()],
     )
 
 

@@ -62,6 +62,7 @@ def add(networks: Networks) -> None:
         weight: float = 1.0,
         against: bool = False,
         smoothing: str = "none",
+        threshold: float | None = None,
     ) -> tuple[dict, str, str]:
         """Where each layer of a network finds evidence for a class in a photo.
 
@@ -76,6 +77,7 @@ def add(networks: Networks) -> None:
             weight: of the score of instead_of, which is taken away from the target's, from 0 to 1000
             against: show what speaks against the target
             smoothing: the mean over "flips", "shifts" or "noise", or "none"
+            threshold: boxes around what is at least this share of a map's peak, from above 0 to 1; null for no boxes
         Returns:
             the predictions, the target and a summary of each map
             a picture of all maps side by side
@@ -87,7 +89,7 @@ def add(networks: Networks) -> None:
         sheet = cv2.imencode(".png", gc.contact_sheet(explanation.photo, heats)[..., ::-1])[1].tobytes()
         cache = image_in.GRADIO_CACHE
         return (
-            summarize(explanation).model_dump(),
+            summarize(explanation, threshold).model_dump(),
             keep(sheet, "gradcam-sheet.png", cache),
             keep(raw_maps(explanation), "gradcam-maps.npz", cache),
         )
@@ -148,6 +150,7 @@ def add(networks: Networks) -> None:
             _Setting(bool, about["against"], value=False, label="against"),
             _Setting(Literal[SMOOTHINGS], about["smoothing"], value="none", label="smoothing"),
         ]
+        threshold_in = _Setting(Annotated[float, Field(gt=0, le=1)] | None, about["threshold"], label="threshold")
         steps_in = _Setting(Annotated[int, Field(ge=1, le=64)], about["steps"], value=16, label="steps")
         predictions_out = TypedJSON(list[Guess], label="predictions")
         explanation_out = TypedJSON(ExplanationSummary, label="explanation")
@@ -160,7 +163,7 @@ def add(networks: Networks) -> None:
     )
     explain_button.click(
         explain,
-        [image_in, network_in, target_in, layers_in, *settings_in],
+        [image_in, network_in, target_in, layers_in, *settings_in, threshold_in],
         [explanation_out, sheet_out, raw_out],
         api_name="explain",
         **one_at_a_time,

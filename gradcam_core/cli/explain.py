@@ -31,6 +31,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     group.add_argument("--fuse", choices=FUSIONS, help="also write one picture of all layers in one map")
     group.add_argument(
+        "--boxes",
+        type=float,
+        metavar="THRESHOLD",
+        help="also write the boxes around what is at least this share of each map's peak, from above 0 to 1: as COCO "
+        "JSON, and drawn on the photo",
+    )
+    group.add_argument(
         "--out",
         type=Path,
         default=Path("gradcam-out"),
@@ -47,9 +54,16 @@ def run(options: argparse.Namespace) -> int:
 
     def one(photo: str) -> None:
         result = explained(options, network, photo)
-        mode = "add" if options.additive else "alpha"
         folder = folders[photo]
-        result.save(folder, opacity=options.opacity, colormap=options.colormap, mode=mode, fusion=options.fuse)
+        result.save(
+            folder,
+            opacity=options.opacity,
+            colormap=options.colormap,
+            mode="add" if options.additive else "alpha",
+            fusion=options.fuse,
+            boxes=options.boxes,
+            photo_name=Path(photo).name,
+        )
         empty = [name for name, heat_map in result.maps.items() if heat_map.is_empty]
         tqdm.write(f"{photo}: {result.target.name} {result.target.text} -> {folder}")
         if empty:

@@ -176,13 +176,14 @@ def explain_classes(
         logits, raw = run(batch, weights) if within is None else run(batch, weights, within)
     probabilities = network.probabilities(logits)
     predictions = network.top(probabilities, top)
+    size = (photo.shape[0], photo.shape[1])
     return tuple(
         Explanation(
             network=network.name,
             photo=photo,
             predictions=predictions,
             target=predictions[0] if index is None else network.prediction(index, probabilities),
-            maps=MappingProxyType({layer.name: HeatMap(layer, raw[layer.name][row]) for layer in chosen}),
+            maps=MappingProxyType({layer.name: HeatMap(layer, raw[layer.name][row], size) for layer in chosen}),
             score=score,
             method=method,
             versions=MappingProxyType(versions()),

@@ -12,6 +12,8 @@ import numpy as np
 from ..errors import SettingError
 from ..photos.channels import picture_of
 from ..pictures import saving
+from ..pictures.coco import Regions
+from ..pictures.regions import Box, boxes_of, mask_of
 from ..pictures.render import resize_heat
 from ..settings import FUSIONS
 
@@ -27,10 +29,12 @@ class HeatMap:
     Attributes:
         layer: the layer.
         raw: float32 (h, w), the method's result: signed, comparable between the maps of one explanation.
+        photo_size: (height, width) of the photo in pixels; None where it is not known.
     """
 
     layer: "Layer"
     raw: np.ndarray
+    photo_size: tuple[int, int] | None = None
 
     @property
     def peak(self) -> float:
@@ -58,6 +62,35 @@ class HeatMap:
         """
         positive, highest = np.maximum(self.raw, 0.0), self.peak if highest is None else highest
         return np.minimum(positive / np.float32(highest), np.float32(1.0)) if highest else np.zeros_like(positive)
+
+    def mask(self, threshold: float, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Where the heat is at least ``threshold``: bool (height, width).
+
+        The map is enlarged before it is cut, so the edge runs between cells; `resize_heat` says how.
+
+        Args:
+            threshold: the share of the map's own peak, above 0 and up to 1.
+            size: (height, width) of the mask; None is the photo's.
+
+        Raises:
+            SettingError: the threshold or the size is not possible, or the photo's size is not known.
+        """
+        return mask_of(self.heat, threshold, self._size(size))
+
+    def boxes(self, threshold: float, size: tuple[int, int] | None = None) -> tuple[Box, ...]:
+        """The boxes around the regions of `mask`, the largest region first; none where the map is empty.
+
+        Pixels that touch, be it at a corner, are one region.
+
+        Args and errors: as `mask`.
+        """
+        return boxes_of(self.heat, threshold, self._size(size))
+
+    def _size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        size = size or self.photo_size
+        if size is None:
+            raise SettingError("This heat map does not know its photo. Give size=(height, width) of it, in pixels.")
+        return size
 
     def about(self) -> dict[str, object]:
         """What a manifest says of it, in values that JSON has."""
@@ -144,6 +177,8 @@ class Explanation:
         mode: str = "alpha",
         highest: float | None = None,
         fusion: str | None = None,
+        boxes: float | None = None,
+        photo_name: str = "photo.jpg",
     ) -> Path:
         """Write everything into ``folder``; the manifest comes last, so where it stands all is complete.
 
@@ -153,12 +188,15 @@ class Explanation:
         hottest, in all pictures; None paints each map up to its own peak. With a ``fusion``, the one map that
         `fused` makes of all layers is written as well: ``fused_maximum.jpg`` or ``fused_product.jpg``.
 
+        With ``boxes``, a threshold as `HeatMap.boxes` takes it, ``boxes.json`` has the regions of all layers as COCO
+        JSON, in which the photo is called ``photo_name``, and ``<layer>_boxes.jpg`` draws them on the photo.
+
         Returns:
             The path of the manifest.
 
         Raises:
             GradcamError: the folder cannot be written.
-            SettingError: the opacity, the colour map, the mode or the fusion is unknown.
+            SettingError: the opacity, the colour map, the mode, the fusion or the threshold is not possible.
         """
         about = {
             "network": self.network,
@@ -183,4 +221,9 @@ class Explanation:
             about,
             style={"opacity": opacity, "colormap": colormap, "mode": mode},
             fused=None if fusion is None else (fusion, self.fused(fusion)),
+            regions=None if boxes is None else self._regions(boxes, photo_name),
         )
+
+    def _regions(self, threshold: float, photo_name: str) -> Regions:
+        heats = {name: heat_map.heat for name, heat_map in self.maps.items()}
+        return Regions(heats, threshold, (self.target.index, self.target.name), photo_name)

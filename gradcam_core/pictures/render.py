@@ -127,7 +127,7 @@ def overlay(
     >>> overlay(photo, np.ones((1, 1)), opacity=0.5, colormap="grey", mode="add")[0, 0].tolist()
     [228, 228, 228]
     """
-    _check_photo(photo)
+    check_photo(photo)
     _check_opacity(opacity)
     if mode not in MODES:
         raise SettingError(f"There is no overlay mode {mode!r}. Choose one of {', '.join(MODES)}.")
@@ -163,7 +163,12 @@ def _checked_heat(heat: np.ndarray) -> np.ndarray:
     return heat.astype(np.float32).clip(0, 1)
 
 
-def _check_photo(photo: np.ndarray) -> None:
+def check_photo(photo: np.ndarray) -> None:
+    """Refuse what nothing can be painted on.
+
+    Raises:
+        PhotoError: the photo is not uint8 (H, W, 3), or has no pixels.
+    """
     if not isinstance(photo, np.ndarray) or photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
         what = f"{photo.dtype} {photo.shape}" if isinstance(photo, np.ndarray) else type(photo).__name__
         raise PhotoError(f"An overlay needs a photo of uint8 (H, W, 3), as read_image gives it; this is {what}.")
@@ -211,7 +216,7 @@ def contact_sheet(
     >>> contact_sheet(photo, {"block1": np.zeros((7, 7)), "block2": np.ones((3, 3))}).shape
     (214, 1024, 3)
     """
-    _check_photo(photo)
+    check_photo(photo)
     height, width = photo.shape[:2]
     scale = _TILE / max(width, height)
     tile_width, tile_height = max(1, round(width * scale)), max(1, round(height * scale))

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from ..errors import WriteError
+from .coco import Regions, annotations_of
+from .regions import boxes_of, check_threshold, mask_of, outlined
 from .render import contact_sheet, overlay, resize_heat
 
 _LONGEST = 60  # bytes of a name: a file's may have 255, and be made of a few
@@ -26,6 +28,7 @@ def save(
     *,
     style: dict[str, Any],
     fused: tuple[str, np.ndarray] | None = None,
+    regions: Regions | None = None,
 ) -> Path:
     """Write everything; the manifest comes last and in one step, so where it stands all is complete.
 
@@ -37,17 +40,20 @@ def save(
         about: what the manifest says besides; ``about["maps"]`` has an entry of each layer, in the order of ``heats``.
         style: opacity, colormap and mode, as for `overlay`.
         fused: the name of a fusion and its map, (h, w) in [0, 1], for one more picture.
+        regions: what ``boxes.json``, and one more picture of each layer, have the boxes of.
 
     Returns:
         The path of the manifest.
 
     Raises:
         WriteError: the folder cannot be written.
-        SettingError: the style is not possible.
+        SettingError: the style or the threshold is not possible.
     """
     manifest, part = folder / "manifest.json", folder / "manifest.part"
     height, width = photo.shape[:2]
     # A setting that is wrong ends it here, before what an older explanation left in the folder is touched.
+    if regions is not None:
+        check_threshold(regions.threshold)
     sheet = contact_sheet(photo, heats, **style)
     pictures = {} if fused is None else {f"fused_{fused[0]}.jpg": overlay(photo, fused[1], **style)}
     content = {
@@ -58,6 +64,7 @@ def save(
         "raw": "maps.npz",
         "contact_sheet": "contact_sheet.jpg",
         "fused": next(iter(pictures), None),
+        "boxes": regions and "boxes.json",
     }
     pictures["contact_sheet.jpg"] = sheet
     try:
@@ -67,9 +74,15 @@ def save(
             files = {"overlay": f"{stem}_overlay.jpg", "heat": f"{stem}_heat.png"}
             _write(folder / files["overlay"], overlay(photo, heats[name], **style))
             _write(folder / files["heat"], np.rint(resize_heat(heats[name], width, height) * 255).astype(np.uint8))
+            if regions is not None:
+                files["boxes"] = f"{stem}_boxes.jpg"
+                of = regions.heats[name], regions.threshold, (height, width)
+                _write(folder / files["boxes"], outlined(photo, mask_of(*of), boxes_of(*of)))
             content["maps"].append(entry | files)
         for name, picture in pictures.items():
             _write(folder / name, picture)
+        if regions is not None:
+            (folder / "boxes.json").write_text(json.dumps(annotations_of(regions, (height, width))) + "\n")
         with (folder / "maps.npz").open("wb") as file:
             write_maps(file, raw)
         part.write_text(json.dumps(content, indent=2) + "\n")

@@ -83,6 +83,13 @@ def test_the_map_lies_on_what_was_found(move):
     assert found == pytest.approx((AT[0] + 4, AT[1] + 4), abs=0.5 * size + 0.5)
 
 
+@pytest.mark.parametrize("move", ["crop", "flip both", "turn", "resize and crop"])
+def test_the_box_lies_around_what_was_found(move):
+    network = red_behind(MOVES[move])
+    (box,) = gc.explain(network, photo_with_square((144, 192), (60, 104), 20), 0).maps["red"].boxes(0.5)
+    assert (box.y0, box.x0, box.y1, box.x1) == pytest.approx((60, 104, 80, 124), abs=6)
+
+
 @pytest.mark.parametrize("move", ["crop", "pad", "flip both", "turn", "slice"])
 def test_cells_that_fit_keep_their_values(move):
     """Not one is mixed with its neighbours: outside of what the layer saw there is nothing."""

@@ -101,7 +101,8 @@ def test_layers_colours_and_score_reach_the_result(run, photo):
 
 def test_method_contrast_and_fusion_reach_the_result(run, photo, tiny):
     options = ["--class", "class 2", "--instead-of", "class 7", "--weight", "0.5", "--method", "layercam", "--against"]
-    answer = run("explain", photo, "--network", tiny, *options, "--smoothing", "flips", "--fuse", "maximum")
+    more = ["--smoothing", "flips", "--fuse", "maximum", "--boxes", "0.4"]
+    answer = run("explain", photo, "--network", tiny, *options, *more)
     assert (answer.returncode, answer.stderr) == (0, "")
     folder = Path("gradcam-out/photo")
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -110,6 +111,9 @@ def test_method_contrast_and_fusion_reach_the_result(run, photo, tiny):
     assert cv2.imread(str(folder / manifest["fused"])).shape == cv2.imread(str(photo)).shape
     settings = {"method": "layercam", "instead_of": "class 7", "weight": 0.5, "against": True, "smoothing": "flips"}
     expected = gc.explain(gc.load(tiny), photo, "class 2", **settings)
+    coco = json.loads((folder / manifest["boxes"]).read_text())
+    assert coco["images"][0]["file_name"] == photo.name
+    assert len(coco["annotations"]) == sum(len(heat_map.boxes(0.4)) for heat_map in expected.maps.values()) > 3
     with np.load(folder / "maps.npz") as maps:
         for name, heat_map in expected.maps.items():
             np.testing.assert_array_equal(maps[name], heat_map.raw)

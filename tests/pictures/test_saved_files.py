@@ -11,6 +11,7 @@ import pytest
 from tiny_networks import noise, oblong_network
 
 import gradcam_core as gc
+from gradcam_core.pictures.regions import outlined
 from gradcam_core.pictures.render import resize_heat
 
 PHOTO = cv2.resize(noise(6, width=9), (270, 174), interpolation=cv2.INTER_CUBIC)
@@ -90,6 +91,7 @@ def test_the_manifest_says_everything_that_is_known(explained, tmp_path):
     assert (content["instead_of"], content["weight"], content["against"]) == (None, 1.0, False)
     assert content["versions"] == dict(explained.versions)
     assert (content["raw"], content["contact_sheet"], content["fused"]) == ("maps.npz", "contact_sheet.jpg", None)
+    assert content["boxes"] is None
     for entry, heat_map in zip(content["maps"], explained.maps.values(), strict=True):
         assert {name: entry[name] for name in ("layer", "kind", "stage", "peak", "is_empty")} == {
             "layer": heat_map.layer.name,
@@ -102,6 +104,29 @@ def test_the_manifest_says_everything_that_is_known(explained, tmp_path):
     named = {content["raw"], content["contact_sheet"], "manifest.json"}
     named |= {entry[kind] for entry in content["maps"] for kind in ("overlay", "heat")}
     assert {path.name for path in folder.iterdir()} == named
+
+
+def test_boxes_are_written_as_coco_and_drawn_on_the_photo(explained, tmp_path):
+    content = json.loads(explained.save(tmp_path, boxes=0.6, photo_name="street.png", highest=1e9).read_text())
+    assert content["boxes"] == "boxes.json"
+    found = json.loads((tmp_path / "boxes.json").read_text())
+    assert found["images"] == [{"id": 1, "file_name": "street.png", "width": 270, "height": 174}]
+    assert found["categories"] == [{"id": 2, "name": "class 2"}]
+    for entry in content["maps"]:
+        heat_map = explained.maps[entry["layer"]]
+        boxes = [one for one in found["annotations"] if one["layer"] == entry["layer"]]
+        expected = heat_map.boxes(0.6)  # of its own peak, whatever is painted as the hottest
+        assert expected
+        assert [one["bbox"] for one in boxes] == [[b.x0, b.y0, b.x1 - b.x0, b.y1 - b.y0] for b in expected]
+        drawn = outlined(PHOTO, heat_map.mask(0.6), expected)
+        assert_is_this_picture(tmp_path / entry["boxes"], drawn)
+
+
+def test_a_wrong_threshold_leaves_what_was_saved_before(explained, tmp_path):
+    manifest = explained.save(tmp_path)
+    with pytest.raises(gc.SettingError, match="threshold"):
+        explained.save(tmp_path, boxes=1.5)
+    assert manifest.exists()
 
 
 def test_a_manifest_is_whole_or_not_there(tmp_path):

@@ -40,6 +40,7 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", "weight"): ("float", 1.0),
         ("/explain", "against"): ("bool", False),
         ("/explain", "smoothing"): ("Literal", "none"),
+        ("/explain", "threshold"): ("float | None", None),
         ("/test", "image"): ("filepath", None),
         ("/test", "network"): ("Literal", DEFAULT),
         ("/test", "target"): ("str", ""),
@@ -82,6 +83,8 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", {"instead_of": "teapot", "weight": -1}, "a number from 0 to 1000, not -1."),
         ("/explain", {"instead_of": "teapot", "weight": "1"}, "a number from 0 to 1000, not '1'."),
         ("/explain", {"against": None}, "by True or False, not None"),
+        ("/explain", {"threshold": 1.5}, "a number above 0 and up to 1, not 1.5."),
+        ("/explain", {"threshold": "half"}, "a number above 0 and up to 1, not 'half'."),
         ("/test", {"target": "teapto"}, f"{DEFAULT} knows no class 'teapto'. Nearest: teapot"),
         ("/test", {"steps": 0}, "steps is a whole number from 1 to 64."),
         ("/test", {"steps": "many"}, "steps is a whole number from 1 to 64."),
@@ -127,7 +130,7 @@ def test_an_uploaded_photo_can_be_named_by_its_address_and_no_other_file_can(ser
 def test_method_and_contrast_reach_the_maps(client, photos):
     settings = {"method": "layercam", "instead_of": "teapot", "weight": 0.5, "against": True, "smoothing": "flips"}
     summary, _, maps = client.predict(
-        image=photo(photos / "landscape.jpg"), target="goldfish", api_name="/explain", **settings
+        image=photo(photos / "landscape.jpg"), target="goldfish", threshold=0.7, api_name="/explain", **settings
     )
     assert summary["instead_of"]["name"] == "teapot"
     assert (summary["method"], summary["against"], summary["smoothing"]) == ("layercam", True, "flips")
@@ -135,6 +138,10 @@ def test_method_and_contrast_reach_the_maps(client, photos):
     with np.load(maps) as found:
         for name, heat_map in expected.maps.items():
             np.testing.assert_allclose(found[name], heat_map.raw, atol=1e-4 * np.abs(heat_map.raw).max())
+    for about, heat_map in zip(summary["maps"], expected.maps.values(), strict=True):
+        boxes = heat_map.boxes(0.7)
+        assert boxes
+        assert about["boxes"] == [vars(box) | {"peak": pytest.approx(box.peak, abs=1e-4)} for box in boxes]
 
 
 def test_the_test_of_the_maps_is_that_of_the_package(client, photos):

@@ -90,7 +90,7 @@ FILE = {"_type": "gradio.FileData"}
 
 def explain(client: Client, photo: object) -> str:
     """The end of what the server says to a call as a stranger would make it, with all arguments."""
-    arguments = [photo, "own", "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
+    arguments = [photo, "own", "", "stages", "logit", "gradcam", "", 1.0, False, "none", None]
     address = f"{client.src.rstrip('/')}/gradio_api/call/explain"
     event = httpx.post(address, json={"data": arguments}, timeout=30).json()["event_id"]
     return httpx.get(f"{address}/{event}", timeout=60).text

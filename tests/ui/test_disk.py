@@ -51,7 +51,7 @@ def upload(url: str, content: bytes, name: str = "photo.jpg") -> httpx.Response:
 def asked(url: str, path: Path | str, method: str = "gradcam"):
     """The lines of an answer of the API as they come."""
     image = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
-    call = {"data": [image, next(iter(gc.NETWORKS)), "", "last", "logit", method, "", 1.0, False, "none"]}
+    call = {"data": [image, next(iter(gc.NETWORKS)), "", "last", "logit", method, "", 1.0, False, "none", None]}
     event = httpx.post(f"{url}/gradio_api/call/explain", json=call, timeout=120).json()["event_id"]
     with httpx.stream("GET", f"{url}/gradio_api/call/explain/{event}", timeout=120) as answer:
         yield answer.iter_lines()

@@ -174,7 +174,7 @@ def test_whatever_is_sent_instead_of_a_photo_there_is_a_sentence(server, endpoin
     before = server.log.read_text()
     photo = uploaded(server.url)
     others = {"predict": [NETWORK, 5], "explain": [NETWORK, "", "last", "logit", "gradcam", "", 1.0, False, "none"]}
-    others["test"] = [*others["explain"], 4]
+    others |= {"explain": [*others["explain"], None], "test": [*others["explain"], 4]}
     for payload in WRONG:
         payload = json.loads(json.dumps(payload).replace("{photo}", photo))
         answer = ask(server.url, endpoint, [payload, *others[endpoint]])

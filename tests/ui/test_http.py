@@ -167,7 +167,7 @@ def test_no_path_of_the_server_and_no_address_can_be_read(server, endpoint, payl
 
 def test_the_photo_is_required(server):
     assert "There is no photo" in call(
-        server, "explain", [None, DEFAULT, "", "stages", "logit", "gradcam", "", 1.0, False, "none"]
+        server, "explain", [None, DEFAULT, "", "stages", "logit", "gradcam", "", 1.0, False, "none", None]
     )
 
 

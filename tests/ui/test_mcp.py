@@ -38,7 +38,7 @@ def test_the_tools_are_predict_explain_and_test_with_types_and_descriptions(tool
         assert all(argument["description"] for argument in tool.inputSchema["properties"].values())
     predict, explain = (found[name].inputSchema["properties"] for name in ("predict", "explain"))
     assert set(predict) == {"image", "network", "top"}
-    settings = {"score", "method", "instead_of", "weight", "against", "smoothing"}
+    settings = {"score", "method", "instead_of", "weight", "against", "smoothing", "threshold"}
     assert set(explain) == {"image", "network", "target", "layers", *settings}
     assert (predict["image"]["type"], predict["top"]["type"], predict["top"]["default"]) == ("string", "integer", 5)
     assert "VGG16" in explain["network"]["enum"]
