@@ -12,6 +12,9 @@ classes is explained.
 Pointing game (Zhang et al. 2016, section 4.1, without its 15 pixels of tolerance): the share of pairs in which the
 centre of the hottest cell lies in a box; an empty map misses. Heat in the boxes: their mean share of the positive
 evidence. Two baselines on the same pairs: the photo's centre, and a random point, whose figure is the mean area.
+
+MaxBoxAcc and MaxBoxAccV2 (Choe et al. 2020): see `gradcam_core.trust`. Their baselines: a blob in the centre, and the
+box around the whole photo.
 """
 
 import argparse
@@ -29,6 +32,7 @@ import gradcam_core as gc
 from gradcam_core.networks.zoo import weights_here
 from gradcam_core.pictures.render import resize_heat
 from gradcam_core.settings import METHODS
+from gradcam_core.trust import Overlaps, best_overlaps, centre_blob, max_box_accuracy, max_box_accuracy_v2
 
 LARGEST_AREA = 0.5  # of the boxes: beyond it, hitting them says little
 
@@ -84,6 +88,12 @@ def baselines(pair: Pair) -> dict[str, float]:
     }
 
 
+def boxes_met(found: list[Overlaps]) -> str:
+    """MaxBoxAcc, its threshold, and MaxBoxAccV2 of the same map of all pairs."""
+    accuracy, threshold = max_box_accuracy(np.stack([one.largest for one in found]))
+    return f"{accuracy:.1%} at {threshold:.2f}, {max_box_accuracy_v2(np.stack([one.any for one in found])):.1%}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -94,14 +104,13 @@ def main() -> None:
     for name in options.networks:
         network = gc.load(name, weights="imagenet" if weights_here(name) else None)
         found = list(pairs(options.folder, network))
-        scores = {
-            method: [
-                {name: score(of.heat, pair) for name, of in maps.items()}
-                for pair in found
-                for maps in [gc.explain(network, pair.photo, pair.target, options.layers, method=method).maps]
-            ]
-            for method in options.methods
-        }
+        scores: dict[str, list[dict[str, tuple[float, float]]]] = {method: [] for method in options.methods}
+        met: dict[str, list[dict[str, Overlaps]]] = {method: [] for method in options.methods}
+        for method in options.methods:
+            for pair in found:
+                maps = gc.explain(network, pair.photo, pair.target, options.layers, method=method).maps
+                scores[method].append({name: score(of.heat, pair) for name, of in maps.items()})
+                met[method].append({name: best_overlaps(of.heat, pair.boxes) for name, of in maps.items()})
         titles = [METHODS[method].title for method in options.methods]
         print(f"\n{network.name}, {len(found)} pairs\n")
         print("| | " + " | ".join(f"{title}: peak in a box | heat in the boxes" for title in titles) + " |")
@@ -112,6 +121,14 @@ def main() -> None:
         by_chance = [baselines(pair) for pair in found]
         for what in by_chance[0]:
             print(f"| {what} | {np.mean([of[what] for of in by_chance]):.1%} |" + " |" * (2 * len(titles) - 1))
+        layers = list(met[options.methods[0]][0])
+        print("\nMaxBoxAcc at the best threshold, MaxBoxAccV2\n\n| | " + " | ".join(layers) + " |")
+        print("| --- |" + " ---: |" * len(layers))
+        for method, title in zip(options.methods, titles, strict=True):
+            row = [boxes_met([of[layer] for of in met[method]]) for layer in layers]
+            print(f"| {title} | " + " | ".join(row) + " |")
+        for what, heat in (("a blob in the centre", centre_blob((224, 224))), ("the whole photo", np.ones((1, 1)))):
+            print(f"| {what} | {boxes_met([best_overlaps(heat, pair.boxes) for pair in found])} |")
 
 
 if __name__ == "__main__":
