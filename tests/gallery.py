@@ -148,6 +148,7 @@ class Onlooker(Visitor):
                 document.querySelector('.gx-code').open = false;
                 const form = document.querySelector('.gx-toolbar');
                 Object.assign(form.opacity, { value: 0.4 });
+                Object.assign(form.threshold, { value: 0 });
                 Object.assign(form.colormap, { value: 'jet' });
                 Object.assign(form.scale, { value: 'each' });
                 form.dispatchEvent(new Event('input'));

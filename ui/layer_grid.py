@@ -1,10 +1,11 @@
 """`LayerGrid`: the answer to a photo. What the network sees, and where each layer found it, side by side.
 
-The server sends the photo once and the bytes of each heat map at its own resolution (6 KB for 80 x 80). The browser
-resizes them (bilinear, half-pixel centres, the scalar before the colour, as `gradcam_core.resize_heat` does), colours
-them and lays them over the photo, so opacity, colour map and scale ask the server nothing. The bytes travel in the
-answer and not as grey PNG files: a browser that guards against fingerprinting adds noise to pixels read back from a
-picture, and a file may have expired when it is asked for.
+The server sends the photo once and each heat map at its own resolution, two bytes for a cell: in 256 steps the edge of
+a region would be off by pixels of a large photo. The browser resizes them (bilinear, half-pixel centres, the scalar
+before the colour, as `gradcam_core.resize_heat` does), colours them and lays them over the photo, so opacity, colour
+map, scale and threshold ask the server nothing. The bytes travel in the answer and not as grey PNG files: a browser
+that guards against fingerprinting adds noise to pixels read back from a picture, and a file may have expired when it is
+asked for.
 """
 
 import base64
@@ -26,8 +27,11 @@ from .cache import keep
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 # The pieces of the grid's script, each in sight of all others; what the last one does, it does when all are there.
-DRAWING = ("heat", "words")  # of gradcam_core: they know no page
-PIECES = ("shared", "painting", "cards", "cells", "wipe", "dialog", "code", "saving", "guesses", "toolbar", "answer")
+DRAWING = ("heat", "regions", "words")  # of gradcam_core: they know no page
+PIECES = (
+    *("shared", "painting", "cards", "cells", "wipe", "region", "dialog"),
+    *("code", "saving", "guesses", "toolbar", "answer"),
+)
 LONGEST_SIDE = 1024  # of the photo as it is shown
 JPEG_QUALITY = 90
 
@@ -35,7 +39,7 @@ JPEG_QUALITY = 90
 class LayerCard(MapSummary):
     """One card: the summary, and the heat map."""
 
-    heat: str  # base64 of uint8 (h, w), row by row
+    heat: str  # base64 of uint16 (h, w), little-endian, row by row
 
 
 class ClassRow(GradioModel):
@@ -143,7 +147,7 @@ def script() -> str:
 
 
 def _levels(heat_map: HeatMap) -> np.ndarray:
-    return np.rint(heat_map.heat * 255).astype(np.uint8)
+    return np.rint(heat_map.heat * 65535).astype("<u2")
 
 
 def _base64(array: np.ndarray) -> str:

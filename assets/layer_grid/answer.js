@@ -11,7 +11,7 @@ const loadPhoto = (url) => new Promise((resolve, reject) => {
 
 const show = (value, photo) => {
   const isFirst = !answer;
-  const unpacked = (map, target) => ({ ...map, target, heat: heatOf(bytesOf(map.heat)) });
+  const unpacked = (map, target) => ({ ...map, target, heat: heatOf(new Uint16Array(bytesOf(map.heat).buffer)) });
   const rows = value?.rows.map(({ target, maps }) => ({ target, maps: maps.map((map) => unpacked(map, target)) }));
   answer = value && { value, photo, rows, maps: rows.flatMap((row) => row.maps) };
   find('.gx-empty').hidden = Boolean(value);

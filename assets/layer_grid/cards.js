@@ -36,7 +36,7 @@ const buildCard = (map) => {
   const open = make('button', 'gx-open');
   open.type = 'button';
   open.setAttribute('aria-label', `Enlarge ${titleOf(map)}`);
-  const { picture, canvas } = stack(map, 420 * Math.min(devicePixelRatio, 2));
+  const { picture, canvas } = stack(map, FINE);
   open.append(picture);
   open.addEventListener('click', () => enlarge(map, open));
   const text = make('div', 'gx-text');

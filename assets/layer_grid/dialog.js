@@ -19,8 +19,7 @@ const enlarge = (first, opener) => {
     map = next;
     dialog.setAttribute('aria-label', titleOf(map));
     const { picture, canvas } = stack(map, answer.photo.naturalWidth);
-    canvas.map = map;
-    paint(canvas, map);
+    paint(canvas);
     const title = make('h2');
     title.append(make('span', 'gx-stage', `${isCompared() ? `${spoken(map.target.name)} · ` : ''}stage ${map.stage} `), make('code', 'gx-name', map.layer));
     const head = make('div', 'gx-card-head');
@@ -32,7 +31,10 @@ const enlarge = (first, opener) => {
     const readout = make('p', 'gx-readout', 'Point at the picture, or press the arrow keys, to read a cell.');
     readout.setAttribute('role', 'status');
     moveCell = cellReader(map, picture, readout);
-    dialog.replaceChildren(head, picture, wipe(map, picture, canvas), readout, facts(map));
+    const region = regionReader(map);
+    dialog.tellRegion = region.tell;
+    dialog.replaceChildren(head, picture, wipe(map, picture, canvas), region.box, readout, facts(map));
+    paintLines(canvas);
     if (map.is_empty) dialog.append(make('p', 'gx-why', whyEmpty(map)));
   };
   const turn = (by) => {
@@ -44,7 +46,7 @@ const enlarge = (first, opener) => {
     (wanted.disabled ? dialog.querySelector('.gx-close') : wanted).focus({ preventScroll: true });
   };
   dialog.addEventListener('keydown', (event) => {
-    if (event.target.closest('.gx-wipe')) return; // its own keys
+    if (event.target.closest('.gx-wipe, .gx-region')) return; // its own keys
     if (event.key in ARROWS) moveCell(...ARROWS[event.key]);
     else if (event.key in PAGES) turn(PAGES[event.key]);
     else return;

@@ -5,11 +5,14 @@ const composed = (map) => {
   canvas.width = answer.photo.naturalWidth;
   canvas.height = answer.photo.naturalHeight;
   const heat = heatCanvas(map, canvas.width);
-  paint(heat, map);
+  paint(heat);
   const context = canvas.getContext('2d');
   context.drawImage(answer.photo, 0, 0);
   context.globalAlpha = view.opacity;
   context.drawImage(heat, 0, 0);
+  context.globalAlpha = 1;
+  paintLines(heat);
+  if (heat.lines) context.drawImage(heat.lines, 0, 0, canvas.width, canvas.height);
   return canvas;
 };
 

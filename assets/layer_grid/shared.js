@@ -12,10 +12,12 @@ const tables = Object.fromEntries(Object.entries(props.colors).map(([name, base6
 // A link can carry how the maps are shown; what it asks for and is not there is left as it is.
 const asked = new URLSearchParams(location.search);
 const among = (wanted, known, otherwise) => (known.includes(wanted) ? wanted : otherwise);
+const shareOr = (name, otherwise) => (asked.get(name) >= 0 && asked.get(name) <= 1 ? +(asked.get(name) ?? otherwise) : otherwise);
 const view = {
-  opacity: asked.get('opacity') >= 0 && asked.get('opacity') <= 1 ? +(asked.get('opacity') ?? props.opacity) : props.opacity,
+  opacity: shareOr('opacity', props.opacity),
   colormap: among(asked.get('colormap'), Object.keys(tables), props.colormap),
   scale: among(asked.get('scale'), ['each', 'shared'], 'each'),
+  threshold: shareOr('threshold', 0), // 0: no outline
 };
 let answer = null; // what is shown: the server's value, the photo as an image, and the maps of all rows
 

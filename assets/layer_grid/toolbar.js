@@ -14,23 +14,27 @@ for (const name of Object.keys(tables)) {
   find('.gx-colormaps').append(label);
 }
 
-const applyOpacity = () => {
+const thresholdText = () => (view.threshold ? `${Math.round(100 * view.threshold)} % of the peak` : 'off');
+
+const setView = (changes) => {
+  const before = { ...view };
+  Object.assign(view, changes);
   element.style.setProperty('--gx-opacity', view.opacity);
-  form.querySelector('output').textContent = `${Math.round(100 * view.opacity)} %`;
+  for (const [name, value] of Object.entries(view)) form[name].value = value;
+  find('.gx-opacity output').textContent = `${Math.round(100 * view.opacity)} %`;
+  find('.gx-threshold output').textContent = thresholdText();
+  showCode();
+  if (!answer) return;
+  if (before.colormap !== view.colormap || before.scale !== view.scale) repaint(paint);
+  if (before.threshold !== view.threshold) repaintLines();
 };
 
-form.opacity.value = view.opacity;
-form.querySelector(`[name=scale][value=${view.scale}]`).checked = true;
 form.opacity.setAttribute('aria-label', 'Opacity of the heat maps');
-applyOpacity();
+setView({});
 form.addEventListener('submit', (event) => event.preventDefault());
-form.addEventListener('input', () => {
-  const { colormap, scale } = view;
-  Object.assign(view, { opacity: +form.opacity.value, colormap: form.colormap.value, scale: form.scale.value });
-  applyOpacity();
-  showCode();
-  if (answer && (colormap !== view.colormap || scale !== view.scale)) repaint();
-});
+form.addEventListener('input', () => setView({
+  opacity: +form.opacity.value, colormap: form.colormap.value, scale: form.scale.value, threshold: +form.threshold.value,
+}));
 find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.rows[0].target.name}`));
 find('.gx-all').addEventListener('click', () => trigger('download', { what: 'everything', ...view }));
 find('.gx-link').addEventListener('click', () => {

@@ -1,4 +1,8 @@
 // Another map beside the first, on the same photo: left of a line that can be moved the one, right of it the other.
+const clip = (canvas, path) => {
+  for (const one of [canvas, canvas.lines]) if (one) one.style.clipPath = path;
+};
+
 const wipe = (map, picture, canvas) => {
   const box = make('div', 'gx-wipe');
   const label = make('label', '', 'Compare with ');
@@ -14,18 +18,19 @@ const wipe = (map, picture, canvas) => {
   let other = null;
   const move = () => {
     const at = +range.value;
-    canvas.style.clipPath = select.value === '' ? '' : `inset(0 ${100 - at}% 0 0)`;
-    if (other) other.style.clipPath = `inset(0 0 0 ${at}%)`;
+    clip(canvas, select.value === '' ? '' : `inset(0 ${100 - at}% 0 0)`);
+    if (other) clip(other, `inset(0 0 0 ${at}%)`);
     line.style.left = `${at}%`;
   };
   const choose = () => {
+    other?.lines?.remove();
     other?.remove();
     const second = others[select.value];
     other = second ? heatCanvas(second, canvas.width) : null;
     if (other) {
-      other.map = second;
-      paint(other, second);
+      paint(other);
       canvas.after(other);
+      paintLines(other);
     }
     const isOn = select.value !== '';
     range.hidden = names.hidden = line.hidden = !isOn;

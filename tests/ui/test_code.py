@@ -118,6 +118,7 @@ def test_the_link_says_all_that_is_set(onlooker, answer, rows):
     onlooker.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     onlooker.see(answer)
     onlooker.page.locator("input[name=opacity]").fill("0.3")
+    onlooker.page.locator("input[name=threshold]").fill("0.45")
     onlooker.page.locator(".gx-choices label", has_text="turbo").click()
     onlooker.page.locator(".gx-choices label", has_text="shared").click()
     onlooker.page.evaluate("navigator.clipboard.writeText('')")
@@ -134,6 +135,7 @@ def test_the_link_says_all_that_is_set(onlooker, answer, rows):
         "opacity": "0.3",
         "colormap": "turbo",
         "scale": "shared",
+        "threshold": "0.45",
     }
     assert asked == expected | ({"instead_of": "11"} if answer == "held" else {})
     assert f"{link.scheme}://{link.netloc}" == onlooker.url

@@ -32,7 +32,7 @@ def cell(index: int, row: int, column: int) -> str:
     """What is read out of a cell of a map, both from 0."""
     heat_map = MAPS[index]
     rows, columns = heat_map.raw.shape
-    share = round(heat_map.heat[row, column] * 255) / 255
+    share = heat_map.heat[row, column]
     return f"Row {row + 1} of {rows}, column {column + 1} of {columns}: {round(100 * share)} % of the peak, evidence "
 
 
@@ -85,7 +85,7 @@ def test_the_evidence_of_a_cell_is_its_share_of_the_maps_own_peak(onlooker, enla
     keys = ["ArrowDown" if row > top else "ArrowUp"] * abs(row - top)
     keys += ["ArrowRight" if column > left else "ArrowLeft"] * abs(column - left)
     said = float(press(onlooker, "PageDown", "ArrowUp", *keys).rpartition("evidence ")[2])
-    assert said == pytest.approx(round(heat[row, column] * 255) / 255 * 12, rel=0.005)
+    assert said == pytest.approx(heat[row, column] * 12, rel=0.005)
 
 
 def test_page_keys_go_through_the_maps_of_all_rows_in_order(onlooker, enlarged):
@@ -188,7 +188,7 @@ def test_the_wipe_shows_the_chosen_map_on_the_right_and_names_both(onlooker, enl
     assert_shows(onlooker.colors(0, "dialog canvas")[..., :3], MAPS[3].heat, "jet")
     assert_shows(onlooker.colors(1, "dialog canvas")[..., :3], MAPS[other].heat, "jet")
     assert enlarged.locator(".gx-sides span").all_inner_texts() == [f"◂ {NAMES[3]}", f"{NAMES[other]} ▸"]
-    enlarged.locator("input[type=range]").fill("30")
+    enlarged.locator(".gx-wipe input").fill("30")
     clips = enlarged.locator("canvas").evaluate_all("all => all.map((one) => one.style.clipPath)")
     assert clips == ["inset(0px 70% 0px 0px)", "inset(0px 0px 0px 30%)"]
     assert enlarged.locator(".gx-line").evaluate("line => line.style.left") == "30%"
@@ -223,7 +223,7 @@ def test_both_sides_of_the_wipe_are_on_the_scale_that_is_set(onlooker):
 
 def test_the_arrows_move_the_line_while_it_has_the_focus_and_no_cell(onlooker, enlarged):
     enlarged.locator("select").select_option(label=NAMES[0])
-    line = enlarged.locator("input[type=range]")
+    line = enlarged.locator(".gx-wipe input")
     line.focus()
     said = press(onlooker, "ArrowRight")
     assert float(line.input_value()) == 50.5
@@ -235,7 +235,7 @@ def test_the_arrows_move_the_line_while_it_has_the_focus_and_no_cell(onlooker, e
 def test_the_line_follows_the_pointer_only_while_it_is_pressed(onlooker, enlarged):
     enlarged.locator("select").select_option(label=NAMES[0])
     box = enlarged.locator(".gx-stack").bounding_box()
-    line = enlarged.locator("input[type=range]")
+    line = enlarged.locator(".gx-wipe input")
     onlooker.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 30)
     assert float(line.input_value()) == 50
     onlooker.page.mouse.down()

@@ -2,7 +2,9 @@
 
 import base64
 import html
+import re
 
+import cv2
 import numpy as np
 import pytest
 
@@ -79,3 +81,76 @@ def test_a_number_has_three_digits(drawing, value, text):
 def test_every_piece_of_the_grids_script_is_loaded():
     assert {path.stem for path in SCRIPTS.glob("*.js")} == set(DRAWING)
     assert {path.stem for path in (ASSETS / "layer_grid").glob("*.js")} == set(PIECES)
+
+
+# --- regions ---
+
+
+def regions_in_photo(heat: np.ndarray, threshold: float, height: int, width: int) -> tuple[np.ndarray, list[dict]]:
+    """The mask at a photo's size, and its regions, the largest first."""
+    mask = resize_heat(heat, width, height) >= threshold
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    found = [
+        {"x0": x, "y0": y, "x1": x + w, "y1": y + h, "pixels": pixels} for x, y, w, h, pixels in stats[1:count].tolist()
+    ]
+    return mask, sorted(found, key=lambda one: (-one["pixels"], one["y0"], one["x0"]))
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.77, 1.0])
+@pytest.mark.parametrize(
+    ("cells", "size"),
+    [((7, 5), (61, 83)), ((1, 3), (9, 40)), ((30, 23), (200, 131)), ((4, 6), (3, 5)), ((40, 30), (31, 52))],
+    ids=str,
+)
+def test_a_region_is_what_opencv_finds_in_the_enlarged_map(drawing, cells, size, threshold):
+    heat = heat_of(*cells)
+    mask, expected = regions_in_photo(heat, threshold, *size)
+    runs, found = drawing.evaluate(
+        """([heat, cells, size, threshold]) => {
+            const runs = runsAbove(heat, cells, size, threshold);
+            return [runs, regionsOf(runs)];
+        }""",
+        [heat.ravel().tolist(), cells, size, threshold],
+    )
+    seen = np.zeros(size, bool)
+    for row, ends in zip(seen, runs, strict=True):
+        for start, end in zip(ends[::2], ends[1::2], strict=True):
+            row[start:end] = True
+    assert seen.tolist() == mask.tolist()
+    assert found == expected
+
+
+def test_regions_that_touch_at_a_corner_or_meet_further_down_are_one(drawing):
+    """Rows as they are read: two arms and a bridge below, a pixel at a corner, and one that is apart."""
+    mask = ["##...##.....#", "##...##......", ".#####.#.....", ".......#....."]
+    runs = [[edge for found in re.finditer("#+", row) for edge in found.span()] for row in mask]
+    assert drawing.evaluate("(runs) => regionsOf(runs)", runs) == [
+        {"x0": 0, "y0": 0, "x1": 8, "y1": 4, "pixels": 15},
+        {"x0": 12, "y0": 0, "x1": 13, "y1": 1, "pixels": 1},
+    ]
+
+
+def test_an_empty_map_has_no_region(drawing):
+    found = drawing.evaluate("() => regionsOf(runsAbove(new Float32Array(6), [2, 3], [20, 30], 0.01))")
+    assert found == []
+
+
+def test_the_outline_runs_along_the_edge_of_the_mask_and_not_along_that_of_the_photo(drawing):
+    heat = heat_of(7, 5)
+    mask, _ = regions_in_photo(heat, 0.5, 60, 84)
+    painted = drawing.evaluate(
+        """([heat, threshold]) => {
+            const canvas = Object.assign(document.createElement('canvas'), { width: 84, height: 60 });
+            paintOutline(canvas, runsAbove(heat, [7, 5], [60, 84], threshold), null, 2);
+            return [...canvas.getContext('2d').getImageData(0, 0, 84, 60).data];
+        }""",
+        [heat.ravel().tolist(), 0.5],
+    )
+    white = (np.reshape(painted, (60, 84, 4)) == 255).all(2)
+    edge = np.zeros_like(mask)
+    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    edge[:, :-1] |= mask[:, 1:] != mask[:, :-1]
+    edge[1:] |= mask[1:] != mask[:-1]
+    edge[:-1] |= mask[1:] != mask[:-1]
+    assert white.tolist() == edge.tolist()
+    assert mask[:, 0].any()  # it reaches the photo's edge somewhere
