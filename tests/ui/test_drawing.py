@@ -141,7 +141,7 @@ def test_the_outline_runs_along_the_edge_of_the_mask_and_not_along_that_of_the_p
     painted = drawing.evaluate(
         """([heat, threshold]) => {
             const canvas = Object.assign(document.createElement('canvas'), { width: 84, height: 60 });
-            paintOutline(canvas, runsAbove(heat, [7, 5], [60, 84], threshold), null, 2);
+            paintOutline(canvas, runsAbove(heat, [7, 5], [60, 84], threshold), null, 1);
             return [...canvas.getContext('2d').getImageData(0, 0, 84, 60).data];
         }""",
         [heat.ravel().tolist(), 0.5],

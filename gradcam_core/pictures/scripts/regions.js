@@ -70,30 +70,36 @@ const regionsOf = (rowsOfRuns) => {
   return regions.filter((_, i) => parents[i] === i).sort((a, b) => b.pixels - a.pixels || a.y0 - b.y0 || a.x0 - b.x0);
 };
 
+const merged = (some, others) => { // two ascending lists as one
+  const all = [];
+  for (let i = 0, j = 0; i < some.length || j < others.length;) all.push(j === others.length || some[i] <= others[j] ? some[i++] : others[j++]);
+  return all;
+};
+
 // Lines along the edges of runs, and around a box if there is one: white between dark, to be seen on any colour.
-const paintOutline = (canvas, rowsOfRuns, box, line = 3) => {
+// line is half as wide as the white, a whole number of pixels.
+const paintOutline = (canvas, rowsOfRuns, box, line = 2) => {
   const { width, height } = canvas;
   const picture = new ImageData(width, height);
   const pixels = new Uint32Array(picture.data.buffer);
-  for (const [color, half] of [[0xb3000000, line / 2 + 1], [0xffffffff, line / 2]]) {
-    const fill = (x0, x1, y0, y1) => {
-      const left = Math.max(Math.floor(x0), 0), right = Math.min(Math.ceil(x1), width);
-      const bottom = Math.min(Math.ceil(y1), height);
-      for (let y = Math.max(Math.floor(y0), 0); y < bottom; y++) pixels.fill(color, y * width + left, y * width + right);
+  // Between two rows there is an edge where one of them is hot and the other is not: between their ends in order.
+  const between = rowsOfRuns.map((runs, y) => (y ? merged(rowsOfRuns[y - 1], runs) : []));
+  for (const [color, half] of [[0xb3000000, line + 1], [0xffffffff, line]]) {
+    const fill = (left, right, top, bottom) => {
+      for (let y = Math.max(top, 0), end = Math.min(bottom, height); y < end; y++) {
+        for (let i = y * width + Math.max(left, 0), last = y * width + Math.min(right, width); i < last; i++) pixels[i] = color;
+      }
     };
-    let before = [];
     rowsOfRuns.forEach((runs, y) => {
-      for (const x of runs) if (x > 0 && x < width) fill(x - half, x + half, y, y + 1);
-      // Between two rows there is an edge where one of them is hot and the other is not: between their ends in order.
-      const ends = y ? [...before, ...runs].sort((a, b) => a - b) : [];
+      for (const x of runs) if (x > 0 && x < width) fill(x - half, x + half, y, y + 1); // the photo's own edge is none
+      const ends = between[y];
       for (let i = 0; i < ends.length; i += 2) if (ends[i] < ends[i + 1]) fill(ends[i], ends[i + 1], y - half, y + half);
-      before = runs;
     });
   }
   const context = canvas.getContext('2d');
   context.putImageData(picture, 0, 0);
   if (!box) return;
-  for (const [color, width, dashes] of [['rgb(0 0 0 / .7)', line + 1, []], ['#fff', line, [4 * line, 2 * line]]]) {
+  for (const [color, width, dashes] of [['rgb(0 0 0 / .7)', 2 * line, []], ['#fff', 2 * line - 1, [6 * line, 3 * line]]]) {
     context.strokeStyle = color;
     context.lineWidth = width;
     context.setLineDash(dashes);
