@@ -17,7 +17,7 @@ FLOORS = [
     {"gradcam_core.networks"},
     {"gradcam_core.maps"},
     {"gradcam_core.trust"},
-    {"gradcam_core.faithfulness"},
+    {"gradcam_core.faithfulness", "gradcam_core.audits"},
     {"gradcam_core"},
     {"gradcam_core.cli", "ui"},
     {"gradcam_core.__main__", "app"},
