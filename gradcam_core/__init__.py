@@ -9,6 +9,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .audits.run import Audit, audit
 from .errors import (
     GradcamError,
     LayerError,
@@ -52,6 +53,7 @@ __all__ = [
     "METHODS",
     "NETWORKS",
     "SMOOTHINGS",
+    "Audit",
     "Classifier",
     "Explanation",
     "GradcamError",
@@ -66,6 +68,7 @@ __all__ = [
     "TargetError",
     "WeightsError",
     "WriteError",
+    "audit",
     "colorize",
     "contact_sheet",
     "explain",

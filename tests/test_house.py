@@ -23,10 +23,10 @@ FLOORS = [
     {"gradcam_core.__main__", "app"},
 ]
 PUBLIC = {
-    "COLORMAPS", "FUSIONS", "METHODS", "NETWORKS", "SMOOTHINGS", "Classifier", "Explanation", "GradcamError", "HeatMap",
-    "Label", "Layer", "LayerError", "NetworkError", "PhotoError", "Prediction", "SettingError", "TargetError",
-    "WeightsError", "WriteError", "colorize", "contact_sheet", "explain", "explain_classes", "load", "overlay",
-    "read_image", "select", "summary", "summary_table",
+    "COLORMAPS", "FUSIONS", "METHODS", "NETWORKS", "SMOOTHINGS", "Audit", "Classifier", "Explanation", "GradcamError",
+    "HeatMap", "Label", "Layer", "LayerError", "NetworkError", "PhotoError", "Prediction", "SettingError",
+    "TargetError", "WeightsError", "WriteError", "audit", "colorize", "contact_sheet", "explain", "explain_classes",
+    "load", "overlay", "read_image", "select", "summary", "summary_table",
 }  # fmt: skip
 
 

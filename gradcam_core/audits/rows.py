@@ -7,7 +7,7 @@ OUT/rows/part-000000.parquet, ...   rows of `schema`; each is written under anot
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ class About:
         network: its name.
         measures: what it gives: "probability", "value" or "share".
         classes: the names of its classes, in order.
-        layers: by the suffix of its columns ("" for the deepest one): {"name": ..., "suffix": ..., "height", "width"}.
+        layers: in network order, {"name": ..., "suffix": what its columns end in}; that of the deepest one is "".
         versions: of the packages that make the rows.
         format: of the folder.
     """
@@ -198,7 +198,7 @@ def photos_in(files: Iterable[Path]) -> Iterator[list[str]]:
             ) from error
 
 
-def _whole(path: Path, write: Any) -> None:  # noqa: ANN401
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under another name, and give it its own when it is complete."""
     part = path.with_name(f".{path.name}.part")
     try:
