@@ -6,17 +6,20 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..errors import GradcamError, NetworkError
+from ..errors import GradcamError, NetworkError, PhotoError
 from ..photos.channels import picture_of
 from .listing import Item
 from .measures import Boxes, of_map, of_photo
-from .rows import suffixes
+from .rows import filesystem, suffixes
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..networks.classifier import Classifier
 
 READERS = 3  # threads that read photos while a batch is computed; processes of `photos.workers` decode them
@@ -109,7 +112,7 @@ class Explainer:
         label = None if item.label is None else self.network.labels[item.label].name
         photo = _Photo({"photo": item.photo, "label": label, "label_index": item.label})
         try:
-            image = self.network.read(item.path)
+            image = self.network.read(_source(item.path))
             height, width = image.shape[:2]
             with self._preparing:
                 photo.taken = self.network.to_input(image)[0]
@@ -194,6 +197,22 @@ class Explainer:
     @staticmethod
     def _failed(photo: _Photo, error: NetworkError) -> Row:
         return {name: photo.row[name] for name in ("photo", "label", "label_index")} | {"error": str(error)}
+
+
+_reached = cache(filesystem)  # to find out about a bucket takes a while
+
+
+def _source(path: str) -> "str | pa.NativeFile":
+    """A path as it is; of a photo at an address elsewhere (s3://...), its file, opened."""
+    if "://" not in path:
+        return path
+    scheme, _, rest = path.partition("://")
+    host, _, inner = rest.partition("/")
+    there, base = _reached(f"{scheme}://{host}/x")
+    try:
+        return there.open_input_stream(base.removesuffix("x") + inner)
+    except OSError as error:
+        raise PhotoError(f"{path} cannot be read: {error}.") from error
 
 
 def _ahead(make: Callable[[T], U], things: Iterable[T], count: int) -> Iterator[U]:

@@ -50,6 +50,7 @@ class About:
         classes: the names of its classes, in order.
         layers: in network order, {"name": ..., "suffix": what its columns end in}; that of the deepest one is "".
         versions: of the packages that make the rows.
+        rows: where the rows lie, if not in the folder: an address that pyarrow takes, such as ``s3://bucket/rows``.
         format: of the folder.
     """
 
@@ -60,6 +61,7 @@ class About:
     classes: Sequence[str]
     layers: Sequence[Mapping[str, Any]]
     versions: Mapping[str, str]
+    rows: str | None = None
     format: int = FORMAT
 
 
@@ -130,9 +132,36 @@ def schema(endings: Iterable[str] = ("",)) -> "pa.Schema":
     return pa.schema([pa.field(name, kinds[kind], nullable=name != "photo") for name, kind in columns.items()])
 
 
-def parts(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files of an audit's rows, oldest first."""
-    return sorted((Path(folder) / "rows").glob("*.parquet"))
+def place(folder: str | os.PathLike[str]) -> "tuple[pa.fs.FileSystem, str]":
+    """Where the rows of an audit lie: a file system, and the folder in it.
+
+    Raises:
+        SettingError: the address of the rows is none.
+    """
+    folder = Path(folder)
+    rows = read_about(folder).rows if (folder / "audit.json").exists() else None
+    return filesystem(rows or str((folder / "rows").resolve()))
+
+
+def filesystem(address: str) -> "tuple[pa.fs.FileSystem, str]":
+    """The file system and the path in it that an absolute path or an address means.
+
+    Raises:
+        SettingError: it is none that pyarrow knows.
+    """
+    pa, fs = needed("pyarrow"), needed("pyarrow.fs")
+    try:
+        return fs.FileSystem.from_uri(address)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SettingError(f"{address!r} is no place that can be reached: {error}.") from error
+
+
+def parts(folder: str | os.PathLike[str]) -> list[str]:
+    """The paths of an audit's rows, in their order."""
+    fs = needed("pyarrow.fs")
+    there, base = place(folder)
+    found = there.get_file_info(fs.FileSelector(base, allow_not_found=True))
+    return sorted(info.path for info in found if info.path.endswith(".parquet") and info.base_name[0] != ".")
 
 
 def write_part(folder: Path, rows: Sequence[Mapping[str, Any]], columns: "pa.Schema", number: int) -> None:
@@ -175,26 +204,28 @@ def read_rows(
         label, predicted = compute.field("label_index"), compute.field("predicted_index")
         chosen = (label == of_class) | (label.is_null() & (predicted == of_class))
     try:
-        return dataset.dataset([str(path) for path in files], format="parquet").to_table(columns, filter=chosen)
+        rows = dataset.dataset(files, format="parquet", filesystem=place(folder)[0])
+        return rows.to_table(columns, filter=chosen)
     except (pa.ArrowException, OSError) as error:
-        for _ in photos_in(files):
+        for _ in photos_in(folder):
             pass  # names the part that is damaged
         raise SettingError(f"The rows in {str(folder)!r} cannot be read: {error}.") from error
 
 
-def photos_in(files: Iterable[Path]) -> Iterator[list[str]]:
+def photos_in(folder: str | os.PathLike[str]) -> Iterator[list[str]]:
     """The photos of each part of an audit's rows.
 
     Raises:
         SettingError: a part is damaged.
     """
     pa, parquet = needed("pyarrow"), needed("pyarrow.parquet")
-    for path in files:
+    there, _ = place(folder)
+    for path in parts(folder):
         try:
-            yield parquet.read_table(path, columns=["photo"])["photo"].to_pylist()
+            yield parquet.read_table(path, columns=["photo"], filesystem=there)["photo"].to_pylist()
         except (pa.ArrowException, OSError, KeyError) as error:
             raise SettingError(
-                f"{str(path)!r} is damaged. Delete it, and the same command makes its rows once more; the others stay."
+                f"{path!r} is damaged. Delete it, and the same command makes its rows once more; the others stay."
             ) from error
 
 

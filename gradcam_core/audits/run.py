@@ -66,6 +66,8 @@ def audit(
     precision: str = "float32",
     batch: int = 16,
     ray: str | bool = False,
+    cpus: int = 4,
+    rows: str | None = None,
     loading: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Audit:
@@ -85,6 +87,9 @@ def audit(
         precision: "bfloat16" is faster for large convolutions, where the processor has it, and a little less exact.
         batch: photos that go through the network at once, of the network's input size.
         ray: True runs on Ray Data on this machine, an address ("auto", "ray://...") on that cluster.
+        cpus: processors of each of Ray's workers, at most.
+        rows: where Ray's workers write the rows: an address that pyarrow takes, such as "s3://bucket/rows", or a folder
+            that all machines see; None writes them into ``out``.
         loading: what `load` is told besides, where the network is a name or a path: labels, preprocess, ...
         progress: called as progress(done, total), in photos; what it raises ends the audit, and no row is lost.
 
@@ -97,9 +102,12 @@ def audit(
     for package in ("pyarrow", "pyarrow.parquet", "pyarrow.dataset", *(("ray",) if ray else ())):
         needed(package, "ray" if package == "ray" else "audit")
     check_count("photos in a batch", batch)
+    check_count("processors of a worker", cpus)
     named = network if isinstance(network, str | os.PathLike) else None
     if named is None and (loading or ray):
         raise SettingError("On a cluster, and with settings of loading, the network is given by its name or its path.")
+    if rows is not None and not ray:
+        raise SettingError("Rows are written elsewhere by a cluster only. Leave rows out, or give ray.")
     network = network_of(network) if named is None else load(named, **(loading or {}))
     from ..capture.precision import computing_in
     from ..maps.selection import select
@@ -112,16 +120,17 @@ def audit(
     network.to_input(network.blank)  # a preprocessing that fails for all photos is no matter of theirs
     listing = listed(network, photos, root, labelled)
     folder = Path(out)
-    about = _about(network, asked, listing, Path(photos), labelled)
+    about = _about(network, asked, listing, Path(photos), labelled, rows)
     with _alone_in(folder):
         _begin(folder, about)
         done = _Done(folder)
         missing = (item for item in listing if item.photo not in done)
         tell = progress or (lambda _done, _total: None)
         tell(len(done), listing.count)
-        if ray:
+        if ray and named is not None:
             from .cluster import run_on_ray
 
+            count = len(done)
             run_on_ray(
                 ray,
                 folder,
@@ -129,11 +138,12 @@ def audit(
                 asked,
                 named,
                 dict(loading or {}),
-                lambda new: tell(len(done) + new, listing.count),
+                cpus,
+                lambda new: tell(count + new, listing.count),
             )
         else:
-            rows = _told(explainer.rows(missing), len(done), listing.count, tell)
-            _keep(folder, rows, schema(explainer.suffixes.values()))
+            made = _told(explainer.rows(missing), len(done), listing.count, tell)
+            _keep(folder, made, schema(explainer.suffixes.values()))
         failed = read_rows(folder, ["error"])["error"]
         return _conclude(Audit(folder, listing.count, len(failed) - failed.null_count), network)
 
@@ -143,7 +153,9 @@ def _conclude(found: Audit, network: "Classifier") -> Audit:
     return found
 
 
-def _about(network: "Classifier", asked: Asked, listing: Listing, photos: Path, labelled: bool) -> About:
+def _about(
+    network: "Classifier", asked: Asked, listing: Listing, photos: Path, labelled: bool, rows: str | None
+) -> About:
     settings = asdict(asked)
     del settings["batch"]  # the rows are the same
     sum_of_weights = 0
@@ -160,6 +172,7 @@ def _about(network: "Classifier", asked: Asked, listing: Listing, photos: Path, 
         classes=[label.name for label in network.labels],
         layers=[{"name": name, "suffix": endings[name]} for name in asked.layers],
         versions=versions(),
+        rows=rows,
     )
 
 
@@ -173,8 +186,8 @@ def _begin(folder: Path, about: About) -> None:
         write_about(folder, about)
         return
     before = read_about(folder)
-    for name, value in {**about.settings, "classes": about.classes}.items():
-        was = {**before.settings, "classes": before.classes}.get(name)
+    for name, value in {**about.settings, "classes": about.classes, "rows": about.rows}.items():
+        was = {**before.settings, "classes": before.classes, "rows": before.rows}.get(name)
         if was != value:
             both = "" if name == "classes" else f": {was!r} there, {value!r} now"
             raise SettingError(
@@ -187,9 +200,7 @@ class _Done:
     """The photos that have a row already: of each a number, so that millions fit into memory."""
 
     def __init__(self, folder: Path) -> None:
-        numbers = [
-            np.fromiter(map(self._number, photos), np.uint64, len(photos)) for photos in photos_in(parts(folder))
-        ]
+        numbers = [np.fromiter(map(self._number, photos), np.uint64, len(photos)) for photos in photos_in(folder)]
         self._numbers = np.unique(np.concatenate([np.empty(0, np.uint64), *numbers]))
 
     @staticmethod
@@ -214,7 +225,7 @@ def _told(rows: Rows, done: int, total: int, tell: Progress) -> Rows:
 
 def _keep(folder: Path, rows: Rows, columns: "pa.Schema") -> None:
     """Write rows as parts; whatever ends it, those that were made are written."""
-    numbers = [int(found[1]) for path in parts(folder) if (found := re.fullmatch(r"part-(\d+)", path.stem))]
+    numbers = [int(found[1]) for path in parts(folder) if (found := re.fullmatch(r"part-(\d+)", Path(path).stem))]
     number, since = max(numbers, default=-1) + 1, time.monotonic()
     waiting: list[Row] = []
 

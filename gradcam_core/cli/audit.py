@@ -57,6 +57,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="ADDRESS",
         help="run on Ray Data: on this machine, or on the cluster at an address",
     )
+    group.add_argument(
+        "--cpus", type=int, default=4, metavar="N", help="processors of each of Ray's workers (default: %(default)s)"
+    )
+    group.add_argument(
+        "--rows",
+        metavar="WHERE",
+        help="where Ray's workers write rows, such as s3://bucket/rows (default: below --out)",
+    )
     command.set_defaults(run=run)
 
 
@@ -85,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
             precision=options.precision,
             batch=options.batch,
             ray=options.ray,
+            cpus=options.cpus,
+            rows=options.rows,
             loading=file_settings(options) if options.ray else None,
             progress=progress,
         )
@@ -92,5 +102,5 @@ def run(options: argparse.Namespace) -> int:
         if bar is not None:
             bar.close()
     failed = f", {found.failed} of them failed" if found.failed else ""
-    print(f"{found.photos} photos{failed}: rows in {found.folder / 'rows'}")
+    print(f"{found.photos} photos{failed}: rows in {options.rows or found.folder / 'rows'}")
     return 0

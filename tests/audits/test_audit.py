@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -122,7 +123,7 @@ def test_an_audit_that_was_stopped_goes_on_and_gives_the_same_rows(network, phot
     with pytest.raises(StoppedError):
         gc.audit(network, photos, tmp_path, layers="stages", batch=4, progress=progress)
     assert calls[0] == (0, 24)
-    done = sum(len(names) for names in rows.photos_in(rows.parts(tmp_path)))
+    done = sum(len(names) for names in rows.photos_in(tmp_path))
     assert done == 7
     told = []
     found = gc.audit(network, photos, tmp_path, layers="stages", batch=3, progress=lambda *two: told.append(two))
@@ -159,7 +160,7 @@ def test_other_settings_or_another_network_are_not_mixed_in(network, photos, who
 
 def test_a_damaged_part_is_named_and_its_rows_are_made_once_more(network, photos, whole, tmp_path):
     shutil.copytree(whole.folder, tmp_path / "out")
-    part = rows.parts(tmp_path / "out")[-1]
+    part = Path(rows.parts(tmp_path / "out")[-1])
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(gc.SettingError, match=f"{part.name}' is damaged. Delete it"):
         gc.audit(network, photos, tmp_path / "out", layers="stages")
@@ -208,7 +209,7 @@ def test_rows_of_a_class_are_read_alone(whole):
 def test_rows_of_many_parts_are_those_of_one(network, photos, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "PART_ROWS", 5)
     found = gc.audit(network, photos, tmp_path, layers="stages", batch=4)
-    assert [path.name for path in rows.parts(tmp_path)] == [f"part-{n:06}.parquet" for n in range(5)]
+    assert [Path(path).name for path in rows.parts(tmp_path)] == [f"part-{n:06}.parquet" for n in range(5)]
     assert_same_rows(by_photo(found), by_photo(whole))
 
 
