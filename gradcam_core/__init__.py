@@ -9,6 +9,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .audits.run import Audit, audit
 from .errors import (
     GradcamError,
     LayerError,
@@ -53,6 +54,7 @@ __all__ = [
     "METHODS",
     "NETWORKS",
     "SMOOTHINGS",
+    "Audit",
     "Box",
     "Classifier",
     "Explanation",
@@ -68,6 +70,7 @@ __all__ = [
     "TargetError",
     "WeightsError",
     "WriteError",
+    "audit",
     "colorize",
     "contact_sheet",
     "explain",

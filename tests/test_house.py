@@ -17,16 +17,16 @@ FLOORS = [
     {"gradcam_core.networks"},
     {"gradcam_core.maps"},
     {"gradcam_core.trust"},
-    {"gradcam_core.faithfulness"},
+    {"gradcam_core.faithfulness", "gradcam_core.audits"},
     {"gradcam_core"},
     {"gradcam_core.cli", "ui"},
     {"gradcam_core.__main__", "app"},
 ]
 PUBLIC = {
-    "COLORMAPS", "FUSIONS", "METHODS", "NETWORKS", "SMOOTHINGS", "Box", "Classifier", "Explanation", "GradcamError",
-    "HeatMap", "Label", "Layer", "LayerError", "NetworkError", "PhotoError", "Prediction", "SettingError",
-    "TargetError", "WeightsError", "WriteError", "colorize", "contact_sheet", "explain", "explain_classes", "load",
-    "overlay", "read_image", "select", "summary", "summary_table",
+    "COLORMAPS", "FUSIONS", "METHODS", "NETWORKS", "SMOOTHINGS", "Audit", "Box", "Classifier", "Explanation",
+    "GradcamError", "HeatMap", "Label", "Layer", "LayerError", "NetworkError", "PhotoError", "Prediction",
+    "SettingError", "TargetError", "WeightsError", "WriteError", "audit", "colorize", "contact_sheet", "explain",
+    "explain_classes", "load", "overlay", "read_image", "select", "summary", "summary_table",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from .. import GradcamError, __version__
 from ..networks.preprocessing import with_ranges
-from . import explain, layers, networks, predict, test
+from . import audit, explain, layers, networks, predict, test
 from .options import PROGRAM, complain
 
 
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (explain, test, predict, layers, networks):
+    for command in (explain, test, audit, predict, layers, networks):
         command.add(commands)
     return parser

@@ -131,20 +131,12 @@ def explain_classes(
         raise SettingError(f"The weight of the other class is a number from 0 to 1000, not {weight!r}.")
     if not isinstance(against, bool):
         raise SettingError(f"What speaks against the class is asked for by True or False, not {against!r}.")
-    for name, value, known in (
-        ("method", method, METHODS),
-        ("score", score, SCORES),
-        ("smoothing", smoothing, SMOOTHINGS),
-    ):
-        if not isinstance(value, str) or value not in known:
-            raise SettingError(f"There is no {name} {value!r}. There is: {', '.join(known)}.")
+    check_names(method, score, smoothing)
     if method == "eigencam" and (against or instead_of is not None):
         raise SettingError(
             "Eigen-CAM is the same for every class, so it shows neither a contrast nor what speaks against one. Choose "
             "another method, such as EigenGrad-CAM."
         )
-    if method == "cam" and score != "logit":
-        raise SettingError("CAM shows the head's weights, which make the logit. Choose it as the score, or Grad-CAM.")
     photo = network.read(photo)
     indices = [network.resolve_target(target) for target in targets]
     if network.measures == "value":  # none is more probable than another
@@ -172,7 +164,7 @@ def explain_classes(
         )
         raw = {name: values[np.newaxis] for name, values in raw.items()}
     else:
-        run = _run(network, chosen, method, score, smoothing, progress)
+        run = run_of(network, chosen, method, score, smoothing, progress)
         logits, raw = run(batch, weights) if within is None else run(batch, weights, within)
     probabilities = network.probabilities(logits)
     predictions = network.top(probabilities, top)
@@ -198,6 +190,19 @@ def explain_classes(
     )
 
 
+def check_names(method: str, score: str, smoothing: str) -> None:
+    """Refuse a method, a score or a smoothing that is not known, or that do not go together."""
+    for name, value, known in (
+        ("method", method, METHODS),
+        ("score", score, SCORES),
+        ("smoothing", smoothing, SMOOTHINGS),
+    ):
+        if not isinstance(value, str) or value not in known:
+            raise SettingError(f"There is no {name} {value!r}. There is: {', '.join(known)}.")
+    if method == "cam" and score != "logit":
+        raise SettingError("CAM shows the head's weights, which make the logit. Choose it as the score, or Grad-CAM.")
+
+
 def _within(network: "Classifier", region: np.ndarray, method: str, smoothing: str) -> np.ndarray:
     """A region of the photo as weights of the scores of the network's pixels: float32 (h, w)."""
     if not network.is_grid:
@@ -219,7 +224,7 @@ def _within(network: "Classifier", region: np.ndarray, method: str, smoothing: s
     return resized(values.astype(np.float32)[..., np.newaxis], (size[0], size[1]))[..., 0]
 
 
-def _run(
+def run_of(
     network: "Classifier", layers: "Sequence[Layer]", method: str, score: str, smoothing: str, progress: Progress | None
 ) -> "Run":
     """The passes that make the maps of these layers by this method."""

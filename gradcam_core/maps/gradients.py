@@ -111,10 +111,13 @@ def trace(network: Classifier, names: tuple[str, ...], method: str | Method = "g
     Returns:
         A function of (batch, target, region). batch: float32 (1, h, w, c). target: a class index, or None for the most
         probable class; float32 (classes,), the weights of a sum of scores; or float32 (n, classes), n such sums, each
-        explained on its own: the photo goes through the network n times, in one batch. region: for a network that gives
-        scores for each pixel, the weights of these, float32 (h, w); see `scores_of`. It returns the logits, float32
-        (classes,), or what `Classifier.answers` makes of them, and the maps by name, float32 (h, w), signed; for n sums
-        (n, h, w). It may be called from several threads at once.
+        explained on its own: the photo goes through the network n times, in one batch; a row of zeros stands for the
+        most probable class. region: for a network that gives scores for each pixel, the weights of these, float32
+        (h, w); see `scores_of`. It returns the logits, float32 (classes,), or what `Classifier.answers` makes of them,
+        and the maps by name, float32 (h, w), signed; for n sums (n, h, w).
+        Of n photos, float32 (n, h, w, c) with n sums, each photo has the sum of its row, all go through at once (one
+        by one where the network takes no more), and the logits are float32 (n, classes).
+        It may be called from several threads at once, and raises a NetworkError where values are not numbers.
 
     Raises:
         SettingError: the method or the score is unknown.
@@ -156,7 +159,7 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
     if network.is_grid:
         taken.append(tf.TensorSpec((count, *recording.output.shape[1:3]), tf.float32))
     reduced_pass = compiled(recording, reduced, *taken)
-    at_once = count or max(1, BATCH_PIXELS // math.prod(network.input_size))
+    at_once = max(1, BATCH_PIXELS // math.prod(network.input_size))
 
     def run(
         batch: np.ndarray, target: int | np.ndarray | None = None, region: np.ndarray | None = None
@@ -166,20 +169,23 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
             weights = np.atleast_2d(target.astype(np.float32))
         elif target is not None:
             weights[0, target] = 1
+        photos = np.broadcast_to(batch, (len(weights), *batch.shape[1:]))
+        size = count or max(at_once, len(batch))
         parts = []
-        for start in range(0, len(weights), at_once):
-            rows = weights[start : start + at_once]
-            given = [np.repeat(batch, len(rows), axis=0), rows]
+        for start in range(0, len(weights), size):
+            rows = weights[start : start + size]
+            given = [photos[start : start + size], rows]
             if network.is_grid:
                 where = -np.ones(recording.output.shape[1:3], np.float32) if region is None else region
                 given.append(np.repeat(where[np.newaxis], len(rows), axis=0))
             with _alone:
                 answers, *found = reduced_pass(*map(tf.constant, given))
-            parts.append([_laid(values.numpy(), place) for values, place in zip(found, places, strict=True)])
-        joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
+            maps_of_part = (_laid(values.numpy(), place) for values, place in zip(found, places, strict=True))
+            parts.append([answers.numpy(), *maps_of_part])
+        answer, *joined = (np.concatenate(values) for values in zip(*parts, strict=True))
         is_one = not isinstance(target, np.ndarray) or target.ndim < 2
         maps = {name: values[0] if is_one else values for name, values in zip(names, joined, strict=True)}
-        answer = answers.numpy()[0]
+        answer = answer if len(batch) > 1 else answer[0]
         check_finite(network.name, answer, *maps.values())
         return answer, maps
 

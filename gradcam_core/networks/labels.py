@@ -114,17 +114,22 @@ def names_of(labels: LabelSource) -> tuple[Name, ...]:
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[Name, ...]:
-    """Class names from a text file or a .json file.
+    """Class names from a text file, a .json file or a folder.
 
     Args:
         path: of a text file with one "name", "n01440764 name" or "0 name" a line; or of a .json file with a list of
-            names or of [WordNet id, name] pairs, or with {"0": "name"} or {"name": 0}.
+            names or of [WordNet id, name] pairs, or with {"0": "name"} or {"name": 0}; or of a folder with a folder for
+            each class, whose names in alphabetical order are taken, as `keras.utils.image_dataset_from_directory` does.
 
     Raises:
         NetworkError: the file cannot be read, or is neither.
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            return _ordered(
+                sorted(one.name for one in path.iterdir() if one.is_dir() and one.name[0] != "."), str(path)
+            )
         text = path.read_text(encoding="utf-8-sig")
         entries = json.loads(text) if path.suffix.lower() == ".json" else _by_line(text.rstrip().splitlines())
     except OSError as error:

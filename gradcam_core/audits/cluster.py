@@ -1,0 +1,175 @@
+"""The same work on Ray Data: photos' names in, a pool of workers that make rows of them, Parquet out.
+
+Ray schedules, retries and restarts; nothing of that is done here. Each worker is an `Explainer`, as on one machine.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import GradcamError, SettingError
+from ..networks.files import is_file
+from ..networks.loading import load
+from ..quiet import import_tensorflow
+from .batches import Asked, Explainer
+from .extras import needed
+from .listing import Item
+from .rows import parts, place, schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK = 8  # batches that are one task and one file: what is lost when a machine is
+SPARE = 0.1  # of a processor, left by each worker for the tasks that write
+
+
+def run_on_ray(
+    address: str | bool,
+    folder: Path,
+    items: Iterable[Item],
+    asked: Asked,
+    network: str | os.PathLike[str],
+    loading: dict[str, Any],
+    cpus: int,
+    tell: Callable[[int], None],
+) -> None:
+    """Make rows of photos on a cluster, and write them into ``folder / "rows"``, which all its machines must see.
+
+    Args:
+        address: True for this machine, or that of a cluster.
+        folder: of the audit.
+        items: photos, at paths that all machines see.
+        asked: what is asked of them.
+        network, loading: what `load` is told, on each machine.
+        cpus: processors of each worker.
+        tell: called with the number of rows that are there, about once a second; what it raises ends it.
+
+    Raises:
+        SettingError: the cluster cannot be reached, or ended the work.
+    """
+    ray, data = needed("ray", "ray"), needed("ray.data", "ray")
+    tables = list(_tables(items, BLOCK * asked.batch))
+    if not tables:
+        return
+    name = _everywhere(os.fspath(network)) if is_file(os.fspath(network)) else os.fspath(network)
+    loading = {key: _everywhere(value) if _is_path(value) else value for key, value in loading.items()}
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        _connect(ray, address)
+    try:
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.enable_operator_progress_bars = False
+        total = int(ray.cluster_resources().get("CPU", 1))
+        each = max(1, min(cpus, total))
+        work = data.from_arrow(tables).map_batches(
+            Worker,
+            fn_constructor_kwargs={"network": name, "loading": loading, "asked": asked, "cpus": each},
+            batch_size=None,  # a block, which is one of the tables
+            batch_format="pyarrow",
+            num_cpus=each - SPARE,
+            compute=data.ActorPoolStrategy(min_size=1, max_size=max(1, min(total // each, len(tables)))),
+        )
+        there, rows = place(folder)
+        there.create_dir(rows)
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(work.write_parquet, rows, filesystem=there, ray_remote_args={"num_cpus": SPARE / 2})
+            try:
+                for count in _counts(folder):
+                    tell(count)
+                    if wait([writing], 1).done:
+                        break
+            except BaseException:
+                if is_ours:
+                    ray.shutdown()  # or the thread would write on
+                raise
+            writing.result()
+    except (ray.exceptions.RayError, OSError) as error:
+        raise SettingError(
+            f"Ray has ended the audit: {_reason(error)} The rows that were written stay; the same command goes on."
+        ) from error
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+class Worker:
+    """Makes a table of rows of a table of photos. Ray makes one in each process of the pool."""
+
+    def __init__(self, network: str, loading: dict[str, Any], asked: Asked, cpus: int) -> None:
+        import_tensorflow()
+        import tensorflow as tf
+
+        # Ray counts processors, but TensorFlow would take all of the machine's.
+        tf.config.threading.set_intra_op_parallelism_threads(cpus)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        self.explainer = Explainer(load(network, **loading), asked)
+        self.columns = schema(self.explainer.suffixes.values())
+
+    def __call__(self, photos: "pa.Table") -> "pa.Table":
+        """Rows, as `rows.schema` has them, of photos, a column for each field of `Item`."""
+        pa = needed("pyarrow")
+        rows = self.explainer.rows(Item(**photo) for photo in photos.to_pylist())
+        return pa.Table.from_pylist(list(rows), schema=self.columns)
+
+
+def _connect(ray: Any, address: str | bool) -> None:  # noqa: ANN401
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address is True:
+            ray.init(address="local", include_dashboard=False, object_store_memory=512 << 20, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, OSError, RuntimeError) as error:
+        raise SettingError(f"There is no cluster of Ray at {address!r}: {_reason(error)}") from error
+
+
+def _tables(items: Iterable[Item], size: int) -> Iterator["pa.Table"]:
+    pa = needed("pyarrow")
+    kinds = [pa.string(), pa.string(), pa.int32(), pa.list_(pa.list_(pa.float64())), pa.bool_()]
+    columns = pa.schema(list(zip(Item._fields, kinds, strict=True)))
+    items = iter(items)
+    while some := [item._replace(path=_everywhere(item.path))._asdict() for item in islice(items, size)]:
+        yield pa.Table.from_pylist(some, schema=columns)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and Path(value).exists()
+
+
+def _everywhere(path: str) -> str:
+    """A path that means the same whatever folder a worker runs in."""
+    return path if "://" in path else str(Path(path).absolute())
+
+
+def _counts(folder: Path) -> Iterator[int]:
+    """The number of rows in files that were not there at first, again and again."""
+    pa, parquet = needed("pyarrow"), needed("pyarrow.parquet")
+    there, _ = place(folder)
+    known = dict.fromkeys(parts(folder), 0)
+    while True:
+        for path in parts(folder):
+            if path not in known:
+                try:
+                    known[path] = parquet.read_metadata(path, filesystem=there).num_rows
+                except (pa.ArrowException, OSError):
+                    continue  # it is being written
+        yield sum(known.values())
+
+
+def _reason(error: BaseException) -> str:
+    """The sentence of an error of ours inside those of Ray; else its last line."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, GradcamError):
+            return str(inner)
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).rstrip(".") + "."
