@@ -29,7 +29,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 # The pieces of the grid's script, each in sight of all others; what the last one does, it does when all are there.
 DRAWING = ("heat", "regions", "words")  # of gradcam_core: they know no page
 PIECES = (
-    *("shared", "painting", "cards", "cells", "wipe", "region", "dialog"),
+    *("shared", "colorbar", "painting", "cards", "cells", "wipe", "region", "dialog"),
     *("code", "saving", "guesses", "toolbar", "answer"),
 )
 LONGEST_SIDE = 1024  # of the photo as it is shown

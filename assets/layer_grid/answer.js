@@ -29,7 +29,8 @@ const show = (value, photo) => {
   if (focused) find('.gx-guess[aria-pressed=true]')?.focus({ preventScroll: true });
   rowList.replaceChildren(...rows.map(buildRow));
   cards().forEach((card) => painter.observe(card));
-  find('.gx-direction').hidden = rows[0].maps.length < 2;
+  find('.gx-direction').classList.toggle('is-one', rows[0].maps.length < 2);
+  showColorBars();
   showCode();
   const count = answer.maps.length;
   status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} for ${names.join(', ')}${value.instead_of ? ` rather than ${spoken(value.instead_of.name)}` : ''}. ` +

@@ -33,7 +33,7 @@ const enlarge = (first, opener) => {
     moveCell = cellReader(map, picture, readout);
     const region = regionReader(map);
     dialog.tellRegion = region.tell;
-    dialog.replaceChildren(head, picture, wipe(map, picture, canvas), region.box, readout, facts(map));
+    dialog.replaceChildren(head, picture, wipe(map, picture, canvas), region.box, readout, facts(map), colorBar(map));
     paintLines(canvas);
     if (map.is_empty) dialog.append(make('p', 'gx-why', whyEmpty(map)));
   };

@@ -2,7 +2,7 @@
 
 // With the shared scale in it: a map whose peak is a third of the highest ends at a third.
 const colorsOf = (map) => {
-  const highest = Math.max(...answer.maps.map((other) => other.peak));
+  const highest = highestPeak();
   return palette(tables[view.colormap], view.scale === 'shared' && highest > 0 ? map.peak / highest : 1);
 };
 

@@ -23,16 +23,17 @@ const contactSheet = () => {
   const count = rows[0].maps.length + 1;
   const columns = Math.min(count, Math.max(6, Math.ceil(Math.sqrt(count))));
   const lines = Math.ceil(count / columns);
-  const gap = 16, label = 26, title = 44;
+  const gap = 16, label = 26, title = 44, legend = 50;
   const canvas = make('canvas');
   canvas.width = gap + columns * (width + gap);
-  canvas.height = rows.length * (title + lines * (height + label + gap));
+  const tall = title + lines * (height + label + gap); // a row of cards
+  canvas.height = rows.length * tall + legend;
   const context = canvas.getContext('2d');
   context.fillStyle = '#fff';
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.fillStyle = '#18181b';
   rows.forEach(({ target, maps }, row) => {
-    const top = row * canvas.height / rows.length;
+    const top = row * tall;
     context.font = '600 18px system-ui, sans-serif';
     context.fillText(`${value.network}: ${spoken(target.name)}, ${target.text}`, gap, top + 28, canvas.width - 2 * gap);
     context.font = '14px system-ui, sans-serif';
@@ -42,6 +43,18 @@ const contactSheet = () => {
       context.fillText(name, x, y + height + 18, width);
     });
   });
+  const [unit, numbers] = barNumbers();
+  const top = rows.length * tall, wide = Math.min(360, canvas.width - 2 * gap);
+  const colors = context.createLinearGradient(gap, 0, gap + wide, 0);
+  for (const share of STOPS) colors.addColorStop(share, colorAt(tables[view.colormap], share));
+  numbers.forEach((text, i) => {
+    context.textAlign = i === 0 ? 'left' : i === numbers.length - 1 ? 'right' : 'center';
+    context.fillText(text, gap + wide * i / 4, top + 30);
+  });
+  context.textAlign = 'left';
+  context.fillText(unit, gap, top + 46);
+  context.fillStyle = colors;
+  context.fillRect(gap, top, wide, 12);
   return canvas;
 };
 

@@ -5,8 +5,7 @@ for (const name of Object.keys(tables)) {
   const radio = make('input');
   Object.assign(radio, { type: 'radio', name: 'colormap', value: name, checked: name === view.colormap });
   const swatch = make('span', 'gx-swatch');
-  const stops = [0, 36, 73, 109, 146, 182, 219, 255].map((level) => `rgb(${tables[name].slice(3 * level, 3 * level + 3).join(' ')})`);
-  swatch.style.backgroundImage = `linear-gradient(to right, ${stops.join(', ')})`;
+  swatch.style.backgroundImage = gradientOf(tables[name]);
   const face = make('span');
   face.append(swatch, make('span', 'gx-word', name));
   label.title = `${name}: from no evidence to the peak`;
@@ -14,7 +13,7 @@ for (const name of Object.keys(tables)) {
   find('.gx-colormaps').append(label);
 }
 
-const thresholdText = () => (view.threshold ? `${Math.round(100 * view.threshold)} % of the peak` : 'off');
+const thresholdText = () => (view.threshold ? `${Math.round(100 * view.threshold)} %` : 'off');
 
 const setView = (changes) => {
   const before = { ...view };
@@ -25,7 +24,10 @@ const setView = (changes) => {
   find('.gx-threshold output').textContent = thresholdText();
   showCode();
   if (!answer) return;
-  if (before.colormap !== view.colormap || before.scale !== view.scale) repaint(paint);
+  if (before.colormap !== view.colormap || before.scale !== view.scale) {
+    repaint(paint);
+    showColorBars();
+  }
   if (before.threshold !== view.threshold) repaintLines();
 };
 

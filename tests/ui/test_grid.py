@@ -92,6 +92,48 @@ def test_the_classes_are_listed_with_those_beside_and_their_probabilities(onlook
     assert status == "6 heat maps for tawny owl, lynx. handmade takes the photo for tawny owl, 62 %."
 
 
+# --- the colour bar ---
+
+
+def bar(onlooker: Onlooker, within: str) -> tuple[str, list[str]]:
+    """What the colour bar is of, and its numbers."""
+    found = onlooker.page.locator(f"{within} .gx-colorbar")
+    return found.locator(".gx-label").inner_text(), found.locator(".gx-numbers span").all_inner_texts()
+
+
+def test_the_colour_bar_has_shares_of_the_peak_or_the_evidence_that_all_maps_are_shown_up_to(onlooker):
+    onlooker.see("two")
+    assert bar(onlooker, ".gx-bar-of-all") == ("share of each map’s peak", ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    onlooker.page.get_by_label("shared", exact=True).check()
+    assert bar(onlooker, ".gx-bar-of-all") == ("evidence", ["0", "4", "8", "12", "16"])
+    onlooker.see("one")
+    assert bar(onlooker, ".gx-bar-of-all") == ("evidence", ["0", "1", "2", "3", "4"])
+    onlooker.see("held")
+    assert bar(onlooker, ".gx-bar-of-all") == ("evidence", ["0"])
+
+
+def test_the_colour_bar_of_an_enlarged_map_has_its_evidence_or_that_of_the_scale(onlooker):
+    onlooker.see("two")
+    onlooker.enlarge(1)
+    assert bar(onlooker, "dialog") == ("evidence", ["0", "0.25", "0.5", "0.75", "1"])
+    onlooker.page.keyboard.press("PageDown")
+    assert bar(onlooker, "dialog") == ("evidence", ["0", "1", "2", "3", "4"])
+    onlooker.page.keyboard.press("Escape")
+    onlooker.page.get_by_label("shared", exact=True).check()
+    onlooker.enlarge(1)
+    assert bar(onlooker, "dialog") == ("evidence", ["0", "4", "8", "12", "16"])
+
+
+def test_the_colour_bar_has_the_colours_that_are_set(onlooker):
+    onlooker.see("two")
+    for name in ("turbo", "grey"):
+        onlooker.page.locator(".gx-colormaps label", has_text=name).click()
+        painted = onlooker.page.locator(".gx-bar-of-all .gx-colors").evaluate("one => one.style.backgroundImage")
+        table = lookup_table(name)
+        stops = [table[round(255 * i / 32)] for i in range(33)]
+        assert painted == f"linear-gradient(to right, {', '.join('rgb({}, {}, {})'.format(*stop) for stop in stops)})"
+
+
 # --- what a click asks for ---
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from tiny_networks import deep_network
 
 import gradcam_core as gc
+from gradcam_core.pictures.render import lookup_table
 from ui.choices import Networks
 from ui.downloads import Style, card, everything, raw_maps
 from ui.showing import Shown
@@ -155,7 +156,7 @@ WRITTEN = """() => {
         return write.call(this, text, x, y, ...more);
     };
 }"""
-GAP, LABEL, TITLE, WIDTH, HEIGHT = 16, 26, 44, 249, 360  # the sheet's own measures, for a photo of 180 x 260
+GAP, LABEL, TITLE, LEGEND, WIDTH, HEIGHT = 16, 26, 44, 50, 249, 360  # the sheet's own, for a photo of 180 x 260
 
 
 def sheet(onlooker: Onlooker) -> tuple[str, np.ndarray, list]:
@@ -204,12 +205,30 @@ def test_the_sheet_names_the_network_the_class_of_each_row_and_every_layer(onloo
     onlooker.see("two")
     name, saved, written = sheet(onlooker)
     assert name == "gradcam-handmade-tawny_owl.png"
-    rows = [("handmade: tawny owl, 62 %", 0), ("handmade: lynx, <0.1 %", saved.shape[0] / 2)]
+    rows = [("handmade: tawny owl, 62 %", 0), ("handmade: lynx, <0.1 %", TITLE + HEIGHT + LABEL + GAP)]
     expected = []
     for title, top in rows:
         expected.append([title, GAP, top + 28])
         for column, label in enumerate(("photo", "fine", "middle", "coarse")):
             expected.append([label, GAP + column * (WIDTH + GAP), top + TITLE + HEIGHT + 18])
-    assert written == expected
+    assert written[: len(expected)] == expected
     assert saved.shape[1] == GAP + 4 * (WIDTH + GAP)
-    assert saved.shape[0] == 2 * (TITLE + HEIGHT + LABEL + GAP)
+    assert saved.shape[0] == 2 * (TITLE + HEIGHT + LABEL + GAP) + LEGEND
+
+
+@pytest.mark.parametrize(
+    ("scale", "numbers"),
+    [
+        ("each", ["0 %", "25 %", "50 %", "75 %", "100 %", "share of each map’s peak"]),
+        ("shared", ["0", "4", "8", "12", "16", "evidence"]),
+    ],
+)
+def test_the_sheet_says_which_colour_stands_for_how_much(onlooker, scale, numbers):
+    onlooker.see("two")
+    onlooker.page.locator(".gx-colormaps label", has_text="viridis").click()
+    onlooker.page.locator(f"[name=scale][value={scale}]").check()
+    _, saved, written = sheet(onlooker)
+    assert [text for text, _, _ in written[-6:]] == numbers
+    bar = saved[2 * (TITLE + HEIGHT + LABEL + GAP) + 6, GAP : GAP + 360]
+    table = lookup_table("viridis")[np.linspace(0, 255, 360).round().astype(int)].astype(int)
+    assert np.abs(bar - table).max() <= 6

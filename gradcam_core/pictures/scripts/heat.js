@@ -38,6 +38,11 @@ const palette = (table, share = 1) => {
   return new Uint32Array(colors.buffer);
 };
 
+// The whole table from left to right, as a colour for CSS; stops from 0 to 1.
+const STOPS = Array.from({ length: 33 }, (_, i) => i / 32);
+const colorAt = (table, share) => `rgb(${table.slice(3 * Math.round(255 * share), 3 * Math.round(255 * share) + 3).join(' ')})`;
+const gradientOf = (table) => `linear-gradient(to right, ${STOPS.map((share) => colorAt(table, share)).join(', ')})`;
+
 const paintLevels = (canvas, levels, colors) => {
   const picture = new ImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(picture.data.buffer);
