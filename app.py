@@ -25,6 +25,7 @@ from gradcam_core.quiet import choose_backend, import_tensorflow
 if TYPE_CHECKING:
     from gradcam_core import Classifier
     from ui.choices import Networks
+    from ui.live import Live
 
 log = logging.getLogger("gradcam")
 
@@ -77,6 +78,14 @@ def arguments() -> argparse.Namespace:
         default=os.environ.get("GRADCAM_VISITOR", "500"),
         metavar="MB",
         help="megabytes that one visitor may send within that time (GRADCAM_VISITOR; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--live",
+        type=int,
+        default=os.environ.get("GRADCAM_LIVE", "5"),
+        metavar="N",
+        help="visitors who may have their cameras explained live at once; 0 for none (GRADCAM_LIVE; default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--hosts",
@@ -142,14 +151,16 @@ def _serve(asked: argparse.Namespace, started: "Classifier | None", folder: Path
     """Build the page and serve it until it is stopped."""
     from ui import page  # Gradio takes seconds to import: --help and a wrong name do not wait for it
     from ui.choices import Networks
+    from ui.live import Live
 
     if asked.mcp:
         from ui import mcp_tools
 
         mcp_tools.install()
     networks = Networks(asked.network, started, asked.preprocess)
+    live = Live(networks, asked.live) if asked.live > 0 else None
     try:
-        blocks = page.build(networks)
+        blocks = page.build(networks, live)
     except OSError as error:
         raise GradcamError(
             f"The folder for visitors' photos, {folder}, cannot be written ({error.strerror})."
@@ -163,7 +174,7 @@ def _serve(asked: argparse.Namespace, started: "Classifier | None", folder: Path
             ssr_mode=None if shutil.which(os.environ.get("GRADIO_NODE_PATH") or "node") else False,
             prevent_thread_lock=True,
             **page.LAUNCH,
-            **_guards(asked, folder),
+            **_guards(asked, folder, live),
         )
     except OSError:
         where = f"port {asked.port}" if asked.port else "all ports from 7860 on"
@@ -178,7 +189,7 @@ def _serve(asked: argparse.Namespace, started: "Classifier | None", folder: Path
     return 0
 
 
-def _guards(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def _guards(asked: argparse.Namespace, folder: Path, live: "Live | None") -> dict[str, Any]:
     """What `launch` is told so that visitors' files, their states and their requests stay within bounds."""
     from starlette.middleware import Middleware
 
@@ -203,7 +214,11 @@ def _guards(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         is_strict=is_laptop,
     )
     return {
-        "app_kwargs": {"middleware": [doors], "lifespan": lifespan(Sweeper(folder, seconds), present, seconds)},
+        "app_kwargs": {
+            "middleware": [doors],
+            "lifespan": lifespan(Sweeper(folder, seconds), present, seconds),
+            "routes": live.routes if live else [],
+        },
         "state_session_capacity": session_capacity(),
     }
 

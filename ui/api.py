@@ -1,5 +1,6 @@
 """The HTTP API: `/predict`, `/explain` and `/test`, typed, for gradio_client; with ``app.py --mcp`` MCP tools too."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -28,10 +29,12 @@ from .choices import Networks
 from .downloads import raw_maps
 from .photo_input import PhotoInput
 from .sentences import answering
+from .turns import Turns
 
 
-def add(networks: Networks) -> None:
+def add(networks: Networks, turns: Turns | None = None) -> None:
     """Add the three endpoints to the page that is being built. Their inputs are not shown."""
+    turns = turns or Turns()
 
     @answering
     def predict(image: str, network: str = networks.start, top: int = 5) -> list[dict]:
@@ -47,7 +50,9 @@ def add(networks: Networks) -> None:
         photo = _photo(image)
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= 1000:
             raise gc.SettingError("top is a whole number from 1 to 1000.")
-        predictions = networks.load(network).predict(photo, top)
+        chosen = networks.load(network)
+        with turns.photo():
+            predictions = chosen.predict(photo, top)
         return [guess.model_dump() for guess in guesses(predictions)]
 
     @answering
@@ -84,7 +89,9 @@ def add(networks: Networks) -> None:
             the raw float32 maps by layer name (.npz)
         """
         settings = {"score": score, "method": method, "weight": weight, "against": against, "smoothing": smoothing}
-        explanation = _explain(networks.load(network), image, target, instead_of, layers, settings)
+        chosen = networks.load(network)
+        with turns.photo() if method != "scorecam" else nullcontext():
+            explanation = _explain(chosen, image, target, instead_of, layers, settings)
         heats = {name: heat_map.heat for name, heat_map in explanation.maps.items()}
         sheet = cv2.imencode(".png", gc.contact_sheet(explanation.photo, heats)[..., ::-1])[1].tobytes()
         cache = image_in.GRADIO_CACHE

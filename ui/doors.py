@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gradcam_core import GradcamError
 from gradcam_core.photos import MAX_BYTES
 
 from .cache import unwritable
@@ -141,7 +142,8 @@ class Doors:
             count = len(message.get("body", b""))
             arrived += count
             check(arrived, count)
-            self._allowance.take(visitor, count)
+            if not path.startswith(f"{API}/live/"):  # nothing of a camera's frames is kept, and streams have limits
+                self._allowance.take(visitor, count)
             return message
 
         announced = int(length) if length.isdecimal() and len(length) < 20 else 0
@@ -187,6 +189,8 @@ def _response(error: Exception, path: str) -> Response:
     status, sentence = 500, INTERNAL
     if isinstance(error, Refusal):
         status, sentence = error.status, str(error)
+    elif isinstance(error, GradcamError):  # of a camera's frames, which are no steps
+        status, sentence = 400, str(error)
     elif isinstance(error, _MALFORMED) or isinstance(error.__cause__, HTTPException):
         status, sentence = 400, 'This is no call that the page takes. "Use via API" at its foot describes them.'
         log.warning("A request to %s that cannot be understood: %r", path, error)

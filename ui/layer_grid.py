@@ -95,7 +95,7 @@ class LayerGrid(gr.HTML):
             file=file,
             path=path,
             preprocess=preprocess,
-            colors={name: _base64(lookup_table(name)) for name in COLORMAPS},
+            colors={name: base64_of(lookup_table(name)) for name in COLORMAPS},
             **kwargs,
         )
 
@@ -122,7 +122,7 @@ class LayerGrid(gr.HTML):
                 ClassRow(
                     target=guesses([row.target])[0],
                     maps=[
-                        LayerCard(**summarize_map(entry, size).model_dump(), heat=_base64(_levels(entry)))
+                        LayerCard(**summarize_map(entry, size).model_dump(), heat=base64_of(_levels(entry)))
                         for entry in row.maps.values()
                     ],
                 )
@@ -150,7 +150,7 @@ def _levels(heat_map: HeatMap) -> np.ndarray:
     return np.rint(heat_map.heat * 65535).astype("<u2")
 
 
-def _base64(array: np.ndarray) -> str:
+def base64_of(array: np.ndarray) -> str:
     return base64.b64encode(array.tobytes()).decode()
 
 

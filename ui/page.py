@@ -10,8 +10,10 @@ from gradcam_core.settings import METHODS
 
 from . import api
 from .calls import Page
+from .camera import GO, Camera
 from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
 from .layer_grid import ASSETS, LayerGrid
+from .live import Live
 from .photo_input import PhotoInput
 from .showing import BESIDE, Shown
 from .visit import Steps
@@ -81,11 +83,13 @@ THEME = gr.themes.Default(
 CSS = """
 .gradio-container { overflow: clip !important; } /* "hidden" would keep the toolbar from sticking */
 .gradio-container .main.fillable { max-width: 1560px !important; padding-top: 20px !important; }
-#head .html-container, #grid .html-container { padding: 0; }
+#head .html-container, #grid .html-container, #live .html-container { padding: 0; }
 #head .html-container > div > div { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 14px; }
 #head h1 { margin: 0; font-size: 22px; font-weight: 650; line-height: 1.25; }
 #head p { margin: 0; color: var(--body-text-color-subdued); }
 #side { flex: 0 0 300px; max-width: 300px; }
+.gradio-container:has(.lv:not([hidden])) #grid { display: none; } /* what the camera sees takes its place */
+#live:has(.lv[hidden]):has(.lv-status:is(:empty, .is-quiet)) { position: absolute; } /* nothing to be seen: no gap */
 #examples .gallery { display: grid; grid-template-columns: repeat(3, 1fr); }
 #examples .gallery-item, #examples .gallery-item :is(span, .container, img) { display: block; width: 100% !important;
   max-width: none; height: 62px; max-height: none; object-fit: cover; }
@@ -145,8 +149,8 @@ MEND = """() => {
 TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
 
 
-def build(networks: Networks) -> gr.Blocks:
-    """The page over these networks, ready for ``launch``."""
+def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
+    """The page over these networks, ready for ``launch``; with ``live``, whose routes go with it, also for cameras."""
     with Page(title=NAME, analytics_enabled=False) as page:
         shown = gr.State(Shown(networks.start))
         gr.HTML(f"<div><h1>{NAME}</h1><p>{LEAD}</p></div>", elem_id="head", apply_default_css=False)
@@ -168,6 +172,7 @@ def build(networks: Networks) -> gr.Blocks:
                     api_visibility="private",
                     elem_id="examples",
                 )
+                go = gr.Button("Live from the camera", visible=bool(live), elem_id="go-live", size="sm")
                 network = gr.Dropdown(
                     networks.choices(), value=networks.start, label="Network", elem_id="network", info=" "
                 )
@@ -202,6 +207,7 @@ def build(networks: Networks) -> gr.Blocks:
                     [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
                 )
             with gr.Column(scale=1, min_width=300):
+                Camera(elem_id="live", visible=bool(live))
                 grid = LayerGrid(
                     elem_id="grid",
                     label="Explanation",
@@ -234,7 +240,8 @@ def build(networks: Networks) -> gr.Blocks:
         with gr.Accordion("What the methods do", open=False, elem_id="method"):
             gr.Markdown(METHOD)
 
-        api.add(networks)  # first: its names are public, and those of the steps below make way for them
+        # First: its names are public, and those of the steps below make way for them.
+        api.add(networks, live and live.turns)
 
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
         computes = private | {"concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
@@ -246,7 +253,7 @@ def build(networks: Networks) -> gr.Blocks:
             for ended in (step.success, step.failure):
                 ended(lambda: gr.Button(visible=False), None, [button], **aside)
 
-        steps = Steps(networks, grid.GRADIO_CACHE)
+        steps = Steps(networks, grid.GRADIO_CACHE, live and live.turns)
         opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
         answer = [shown, target, beside, other, grid]
         page.load(steps.open, [shown], [shown, network, target, beside, other, method, preset, chosen, table], **opens)
@@ -269,6 +276,7 @@ def build(networks: Networks) -> gr.Blocks:
         disappear(fetched, stop)
         for step in (fetched, changed):
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
+        go.click(None, [network, method], js=GO)
         target.input(steps.target, [target, shown], answer, **computes)
         beside.input(steps.beside, [beside, shown], answer, **computes)
         held = other.input(steps.instead_of, [other, shown], answer, **computes)

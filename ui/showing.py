@@ -1,6 +1,7 @@
 """What one visitor sees, and how the page is told of it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from gradcam_core.settings import METHODS
 from .choices import Networks, class_choices, layer_choices, layer_rows, network_note
 from .explained import Explained
 from .sentences import refusal
+from .turns import Turns
 
 BESIDE = 3  # so many classes can stand beside the first
 PROGRESS = gr.Progress()  # as a default value it tells Gradio to hand one in
@@ -35,8 +37,9 @@ class Shown:
 class Showing:
     """From what is shown to what the page's components take, for all visitors."""
 
-    def __init__(self, networks: Networks, cache: str) -> None:
+    def __init__(self, networks: Networks, cache: str, turns: Turns | None = None) -> None:
         self._networks = networks
+        self._turns = turns or Turns()
         self._cache = cache  # where files for the browser lie
         self._explained = Explained()
         self._stopped: set[str] = set()  # visitors who no longer want what is being fetched
@@ -81,16 +84,17 @@ class Showing:
             raise gc.PhotoError("There is no photo. Choose one first.")
         layers = shown.layers if isinstance(shown.layers, str) else list(shown.layers)
         title = METHODS[shown.method].title
-        found = self._explained.explain(
-            network,
-            shown.photo,
-            (shown.target, *shown.beside),
-            layers,
-            method=shown.method,
-            instead_of=shown.instead_of,
-            progress=self._report(progress, lambda share: share, title),
-            say=lambda what: progress(0.4, desc=what),
-        )
+        with self._turns.photo() if METHODS[shown.method].is_one_pass else nullcontext():
+            found = self._explained.explain(
+                network,
+                shown.photo,
+                (shown.target, *shown.beside),
+                layers,
+                method=shown.method,
+                instead_of=shown.instead_of,
+                progress=self._report(progress, lambda share: share, title),
+                say=lambda what: progress(0.4, desc=what),
+            )
         return found[:1] + tuple(row for row in found[1:] if row.target.index != found[0].target.index)
 
     def _explain(self, shown: Shown, progress: gr.Progress) -> tuple[Any, ...]:
