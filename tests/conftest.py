@@ -88,6 +88,7 @@ def browser_context() -> Iterator["object"]:
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
     with playwright.sync_playwright() as driver:
         options = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+        options += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera, allowed
         browser = driver.chromium.launch(executable_path=executable, headless=True, args=options)
         yield browser.new_context()
         browser.close()

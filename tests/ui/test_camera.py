@@ -1,0 +1,120 @@
+"""Live on the page, with the camera that Chromium makes up: a round thing that turns, before green."""
+
+import io
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradcam_core.networks.zoo import DEFAULT
+
+# How many frames are under way at most, and how many there were.
+WATCH = """() => {
+    window.frames = { now: 0, most: 0, all: 0 };
+    const before = window.fetch;
+    window.fetch = async (address, settings) => {
+        const isFrame = /live\\/[0-9a-f]+$/.test(address);
+        if (!isFrame) return before(address, settings);
+        Object.assign(frames, { now: frames.now + 1, all: frames.all + 1, last: address });
+        frames.most = Math.max(frames.most, frames.now);
+        try { return await before(address, settings); } finally { frames.now--; }
+    };
+}"""
+PAINTED = "[...document.querySelectorAll('.lv-cards canvas')].length && document.querySelector('.lv-rate').textContent"
+PICTURES = """() => ['.lv-card canvas:not(.lv-heat)', '.lv-heat'].map((of) =>
+    [...document.querySelectorAll(of)].map((canvas) => canvas.toDataURL()))"""
+
+
+def go_live(visitor) -> None:
+    visitor.page.evaluate(WATCH)
+    visitor.page.locator("#go-live").click()
+    visitor.page.wait_for_function(PAINTED)
+
+
+def room_for(server) -> int:
+    """How many more visitors may go live now."""
+    with httpx.Client(base_url=f"{server.url}/gradio_api", timeout=60) as client:
+        found = []
+        while (answer := client.post("/live", json={"network": DEFAULT})).status_code == 200:
+            found.append(answer.json()["stream"])
+        for stream in found:
+            client.post(f"/live/{stream}/end")
+    return len(found)
+
+
+def test_the_maps_of_every_stage_follow_the_camera(visitor, stages):
+    go_live(visitor)
+    page = visitor.page
+    assert page.locator(".lv-card code").all_inner_texts() == [layer.name for layer in stages]
+    photos, maps = page.evaluate(PICTURES)
+    assert len(set(photos)) == 1  # one frame under all maps
+    assert len(set(maps)) == len(maps) == len(stages)
+    seen = page.evaluate("frames.all")
+    page.wait_for_function("(seen) => frames.all > seen + 5", arg=seen)
+    later, later_maps = page.evaluate(PICTURES)
+    assert set(later).isdisjoint(photos)  # it moves
+    assert set(later_maps).isdisjoint(maps)
+    assert (visitor.colors(0, ".lv-heat")[..., 3] == 255).all()
+    assert page.evaluate("frames.most") == 1
+    assert "%" in page.locator(".lv-text").inner_text()
+    assert not page.locator("#grid").is_visible()
+
+
+def test_stop_ends_it_and_shows_what_was_there_before(visitor, server, photos):
+    visitor.explain(photos / "landscape.jpg")
+    title = visitor.title()
+    go_live(visitor)
+    visitor.page.locator(".lv-stop").click()
+    visitor.page.wait_for_function("document.querySelector('.lv').hidden && !frames.now")
+    assert visitor.page.evaluate("document.activeElement.id") == "go-live"
+    assert (visitor.title(), visitor.page.locator("#grid").is_visible()) == (title, True)
+    count = visitor.page.evaluate("frames.all")
+    visitor.page.wait_for_timeout(300)
+    assert visitor.page.evaluate("frames.all") == count
+    assert room_for(server) == 5
+
+
+def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
+    go_live(visitor)
+    visitor.page.locator(".lv-pause").click()
+    visitor.page.wait_for_selector(".gx-card")
+    shown = visitor.colors(0, ".lv-card canvas:not(.lv-heat)")[..., :3].astype(int)
+    address = visitor.photo_shown()
+    photo = Image.open(io.BytesIO(httpx.get(address).content)).convert("RGB")
+    assert photo.size == (640, 480)
+    assert shown.shape == (240, 320, 3)
+    difference = np.abs(np.asarray(photo.resize((320, 240))) - shown).mean(2)
+    assert difference.mean() < 4
+    assert np.percentile(difference, 99) < 40  # what turns has not turned
+    assert not visitor.page.locator(".lv").is_visible()
+
+
+def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):
+    go_live(visitor)
+    assert room_for(server) == 4
+    visitor.page.goto("about:blank")
+    for _ in range(20):  # less than it takes until silence would end it
+        if room_for(server) == 5:
+            break
+    else:
+        pytest.fail("there is still no room")
+
+
+def test_what_ends_a_stream_is_said(visitor):
+    go_live(visitor)
+    httpx.post(f"{visitor.page.evaluate('frames.last')}/end")
+    visitor.page.locator(".lv-status", has_text="Live ends after 3 minutes").wait_for()
+    assert visitor.page.locator(".lv-status").is_visible()
+    assert not visitor.page.locator(".lv").is_visible()
+    visitor.complaints[:] = [line for line in visitor.complaints if "410" not in line]  # Chromium's own
+
+
+def test_a_camera_that_may_not_be_used_is_a_sentence(visitor):
+    visitor.page.evaluate(
+        """() => {
+            navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+        }"""
+    )
+    visitor.page.locator("#go-live").click()
+    visitor.page.locator(".lv-status", has_text="does not let this page use the camera").wait_for()

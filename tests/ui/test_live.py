@@ -1,0 +1,216 @@
+"""The frames of cameras, as the server explains them: each visitor's own, in turn, and after photos."""
+
+import asyncio
+import base64
+import io
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_networks import noise, oblong_network
+
+import gradcam_core as gc
+from gradcam_core.networks.zoo import DEFAULT
+from ui import live as live_module
+from ui.choices import Networks
+from ui.doors import Doors, Refusal
+from ui.live import Live
+from ui.turns import Turns
+from ui.uploads import Allowance
+
+
+def frame_of(photo: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """A photo as the page sends a frame, and what its pixels are then."""
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "JPEG", quality=90)
+    body = b"data:image/jpeg;base64," + base64.b64encode(file.getvalue())
+    return body, gc.read_image(file.getvalue())
+
+
+@pytest.fixture
+def live():
+    return Live(Networks("oblong.keras", oblong_network("softmax")), streams=2)
+
+
+def begin(live: Live, **more: object) -> live_module.Stream:
+    return live._open[live.begin({"network": "oblong", **more})["stream"]]
+
+
+def test_a_frame_is_explained_as_the_photo_that_it_is(live):
+    network = oblong_network("softmax")
+    started = live.begin({"network": "oblong", "method": "layercam"})
+    layers = gc.select(network, "stages")
+    assert started["size"] == [12, 20]
+    assert started["layers"] == [{"layer": layer.name, "stage": layer.stage} for layer in layers]
+    body, photo = frame_of(noise(24, width=40))
+    answer = json.loads(json.dumps(live.explain(live._open[started["stream"]], body)))
+    expected = gc.explain(network, photo, method="layercam", top=3)
+    assert answer["guesses"] == [{"name": one.name, "text": one.text} for one in expected.predictions]
+    for found, heat_map in zip(answer["maps"], expected.maps.values(), strict=True):
+        levels = np.frombuffer(base64.b64decode(found["heat"]), np.uint8).reshape(found["cells"])
+        assert np.abs(levels - 255 * heat_map.heat).max() <= 0.51
+        assert found["peak"] == pytest.approx(heat_map.peak, rel=1e-5)
+
+
+def test_there_is_room_for_so_many_and_again_when_one_has_gone(live):
+    first, _ = begin(live), begin(live)
+    with pytest.raises(Refusal, match="2 visitors are live") as caught:
+        begin(live)
+    assert caught.value.status == 429
+    del live._open[first.name]
+    begin(live)
+
+
+@pytest.mark.parametrize("name", ["seconds", "silence"])
+def test_a_stream_ends_in_time_and_when_its_visitor_has_gone(monkeypatch, name):
+    seconds = 0.05 if name == "seconds" else 100
+    if name == "silence":
+        monkeypatch.setattr(live_module, "SILENCE", 0.05)
+    live = Live(Networks("oblong.keras", oblong_network("softmax")), streams=1, seconds=seconds)
+    stream = begin(live)
+    while live._open:
+        live._forget()
+    with pytest.raises(Refusal, match="so that others have their turn") as caught:
+        live._take(stream.name)
+    assert caught.value.status == 410
+    begin(live)
+
+
+def test_a_visitor_sends_one_frame_at_a_time(live):
+    stream = begin(live)
+    live._take(stream.name)
+    with pytest.raises(Refusal, match="The frame before") as caught:
+        live._take(stream.name)
+    assert caught.value.status == 409
+
+
+def test_photos_go_first(live, monkeypatch):
+    monkeypatch.setattr(live_module, "PATIENCE", 0.05)
+    stream, (body, _) = begin(live), frame_of(noise(24, width=40))
+    with live.turns.photo(), live.turns.photo():
+        assert live.explain(stream, body) == {"guesses": [], "maps": []}
+    monkeypatch.setattr(live_module, "PATIENCE", 60)
+    answers: list[dict] = []
+    waiting = threading.Thread(target=lambda: answers.append(live.explain(stream, body)))
+    with live.turns.photo():
+        waiting.start()
+        waiting.join(0.1)
+        assert answers == []
+    waiting.join(30)
+    assert len(answers[0]["maps"]) == 2
+
+
+def test_a_photo_that_fails_lets_frames_go_on():
+    turns = Turns()
+    with pytest.raises(KeyError), turns.photo():
+        raise KeyError
+    assert turns.await_frame(0)
+
+
+@pytest.mark.parametrize("method", ["scorecam", "guided", "gradcan", None, 3])
+def test_a_method_that_takes_many_passes_is_refused(live, method):
+    with pytest.raises(gc.SettingError, match="a method of one pass"):
+        begin(live, method=method)
+
+
+def test_a_network_that_would_have_to_be_fetched_is_refused(live):
+    if not live._networks.is_fetched("VGG16"):
+        pytest.skip("the weights are here")
+    with pytest.raises(gc.NetworkError, match="not here yet"):
+        begin(live, network="VGG16")
+    assert not live._open
+
+
+def test_what_is_no_frame_is_refused(live):
+    stream = begin(live)
+    large = frame_of(np.zeros((1100, 1000, 3), np.uint8))[0]
+    for body, sentence in (
+        (b"hello", "A frame is a JPEG"),
+        (b"data:image/jpeg;base64,%%%", "A frame is a JPEG"),
+        (b"data:image/jpeg;base64," + b"A" * 70_000, "A frame is a JPEG"),
+        (b"data:image/jpeg;base64,aGVsbG8=", "text, not a photo"),
+        (large, "A frame has up to 1048576 pixels"),
+    ):
+        with pytest.raises(gc.PhotoError, match=sentence):
+            live.explain(stream, body)
+
+
+# --- the page ---
+
+
+@pytest.fixture
+def client(server):
+    with httpx.Client(base_url=f"{server.url}/gradio_api", timeout=120) as client:
+        yield client
+
+
+def test_visitors_who_stream_at_once_get_the_maps_of_their_own_frames(client):
+    network = gc.load(DEFAULT)
+
+    def one(number: int) -> int:
+        stream = client.post("/live", json={"network": DEFAULT, "method": "gradcam"}).json()["stream"]
+        for turn in range(3):
+            small = noise(7, seed=10 * number + turn)
+            body, photo = frame_of(cv2.resize(small, (224, 224), interpolation=cv2.INTER_CUBIC))
+            answer = client.post(f"/live/{stream}", content=body).json()
+            expected = gc.explain(network, photo)
+            assert answer["guesses"][0] == {"name": expected.target.name, "text": expected.target.text}
+            last = np.frombuffer(base64.b64decode(answer["maps"][-1]["heat"]), np.uint8)
+            assert np.abs(last - 255 * list(expected.maps.values())[-1].heat.ravel()).max() <= 2
+        return client.post(f"/live/{stream}/end").status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(one, range(3))) == [204] * 3
+
+
+def test_whatever_is_sent_in_place_of_a_stream_there_is_a_sentence(server, client):
+    before = server.log.read_text()
+    stream = client.post("/live", json={"network": DEFAULT}).json()["stream"]
+    for address, content, status, sentence in (
+        ("/live", b"{", 400, "This is no call"),
+        ("/live", b"[]", 400, "given by its name"),
+        ("/live", b'{"network": "vgg"}', 400, "There is no network 'vgg'"),
+        ("/live", b'{"network": "%s", "method": "scorecam"}' % DEFAULT.encode(), 400, "of one pass"),
+        ("/live/gone", frame_of(noise(20))[0], 410, "Live ends after 3 minutes"),
+        (f"/live/{stream}", b"", 400, "A frame is a JPEG"),
+        (f"/live/{stream}", b"[" * 60, 413, "in lists up to"),
+    ):
+        answer = client.post(address, content=content)
+        assert (answer.status_code, sentence in answer.json()["error"]) == (status, True), answer.text
+    assert client.post(f"/live/{stream}", content=frame_of(noise(20))[0]).json()["maps"]
+    client.post(f"/live/{stream}/end")
+    assert client.post(f"/live/{stream}", content=frame_of(noise(20))[0]).status_code == 410
+    assert "Traceback" not in server.log.read_text().removeprefix(before)
+
+
+def test_a_camera_takes_nothing_from_what_a_visitor_may_send():
+    allowance, sent = Allowance(1e6, 60), []
+
+    async def app(scope, receive, send):
+        sent.append((await receive())["body"])
+
+    async def go(path: str, body: bytes) -> None:
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "client": ("1.2.3.4", 5)}
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive():
+            return messages.pop()
+
+        async def send(message):
+            pytest.fail(f"refused: {message}")
+
+        await Doors(app, allowance, {}, [], is_strict=False)(scope, receive, send)
+
+    def left_after(path: str) -> float:
+        with ThreadPoolExecutor(1) as other:  # the browser's driver has a loop in this one
+            other.submit(asyncio.run, go(path, b"x" * 1000)).result()
+        return allowance.left("1.2.3.4")
+
+    assert left_after("/gradio_api/live/abc") == 1e6
+    assert left_after("/gradio_api/call/explain") == 1e6 - 1000
+    assert sent == [b"x" * 1000] * 2
