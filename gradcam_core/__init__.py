@@ -28,7 +28,8 @@ from .networks.measures import Prediction
 from .networks.zoo import NETWORKS
 from .photos import read_image
 from .pictures.regions import Box
-from .pictures.render import COLORMAPS, colorize, contact_sheet, overlay
+from .pictures.render import COLORMAPS, colorize, overlay
+from .pictures.sheet import contact_sheet
 from .quiet import require_backend
 from .settings import FUSIONS, METHODS, SMOOTHINGS, VERSION
 

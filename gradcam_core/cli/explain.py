@@ -29,6 +29,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     group.add_argument(
         "--additive", action="store_true", help="add the colours to the photo, as many articles do, instead of blending"
     )
+    group.add_argument("--colorbar", action="store_true", help="put a bar with numbers under each picture of a layer")
     group.add_argument("--fuse", choices=FUSIONS, help="also write one picture of all layers in one map")
     group.add_argument(
         "--boxes",
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
             colormap=options.colormap,
             mode="add" if options.additive else "alpha",
             fusion=options.fuse,
+            colorbar=options.colorbar,
             boxes=options.boxes,
             photo_name=Path(photo).name,
         )

@@ -177,16 +177,20 @@ class Explanation:
         mode: str = "alpha",
         highest: float | None = None,
         fusion: str | None = None,
+        colorbar: bool = False,
         boxes: float | None = None,
         photo_name: str = "photo.jpg",
     ) -> Path:
         """Write everything into ``folder``; the manifest comes last, so where it stands all is complete.
 
         ``<layer>_overlay.jpg`` and ``<layer>_heat.png`` (8-bit grey) have the photo's own size,
-        ``contact_sheet.jpg`` shows all layers side by side, ``maps.npz`` holds the raw maps by layer name,
-        ``manifest.json`` the predictions, settings and versions. ``highest`` is the evidence that is painted as the
-        hottest, in all pictures; None paints each map up to its own peak. With a ``fusion``, the one map that
+        ``contact_sheet.jpg`` shows all layers side by side over a colour bar, ``maps.npz`` holds the raw maps by layer
+        name, ``manifest.json`` the predictions, settings and versions. ``highest`` is the evidence that is painted as
+        the hottest, in all pictures; None paints each map up to its own peak. With a ``fusion``, the one map that
         `fused` makes of all layers is written as well: ``fused_maximum.jpg`` or ``fused_product.jpg``.
+
+        With ``colorbar``, a bar under each overlay says in numbers what its colours stand for: shares of the peak, or
+        evidence where ``highest`` is given. The overlay is then higher than the photo.
 
         With ``boxes``, a threshold as `HeatMap.boxes` takes it, ``boxes.json`` has the regions of all layers as COCO
         JSON, in which the photo is called ``photo_name``, and ``<layer>_boxes.jpg`` draws them on the photo.
@@ -220,6 +224,7 @@ class Explanation:
             {name: heat_map.raw for name, heat_map in self.maps.items()},
             about,
             style={"opacity": opacity, "colormap": colormap, "mode": mode},
+            has_colorbar=colorbar,
             fused=None if fusion is None else (fusion, self.fused(fusion)),
             regions=None if boxes is None else self._regions(boxes, photo_name),
         )

@@ -13,8 +13,10 @@ import numpy as np
 
 from ..errors import WriteError
 from .coco import Regions, annotations_of
+from .colorbar import with_colorbar
 from .regions import boxes_of, check_threshold, mask_of, outlined
-from .render import contact_sheet, overlay, resize_heat
+from .render import overlay, resize_heat
+from .sheet import contact_sheet
 
 _LONGEST = 60  # bytes of a name: a file's may have 255, and be made of a few
 
@@ -27,6 +29,7 @@ def save(
     about: dict[str, Any],
     *,
     style: dict[str, Any],
+    has_colorbar: bool = False,
     fused: tuple[str, np.ndarray] | None = None,
     regions: Regions | None = None,
 ) -> Path:
@@ -39,6 +42,7 @@ def save(
         raw: by layer name, float32 (h, w): what ``maps.npz`` holds.
         about: what the manifest says besides; ``about["maps"]`` has an entry of each layer, in the order of ``heats``.
         style: opacity, colormap and mode, as for `overlay`.
+        has_colorbar: whether the overlays have a colour bar under them. The contact sheet always has one.
         fused: the name of a fusion and its map, (h, w) in [0, 1], for one more picture.
         regions: what ``boxes.json``, and one more picture of each layer, have the boxes of.
 
@@ -54,8 +58,14 @@ def save(
     # A setting that is wrong ends it here, before what an older explanation left in the folder is touched.
     if regions is not None:
         check_threshold(regions.threshold)
-    sheet = contact_sheet(photo, heats, **style)
-    pictures = {} if fused is None else {f"fused_{fused[0]}.jpg": overlay(photo, fused[1], **style)}
+    highest = about["display"]["highest"]
+    sheet = contact_sheet(photo, heats, **style, highest=highest)
+
+    def painted(heat: np.ndarray, highest: float | None) -> np.ndarray:
+        picture = overlay(photo, heat, **style)
+        return with_colorbar(picture, style["colormap"], highest) if has_colorbar else picture
+
+    pictures = {} if fused is None else {f"fused_{fused[0]}.jpg": painted(fused[1], None)}
     content = {
         **about,
         "photo": {"height": height, "width": width},
@@ -72,7 +82,7 @@ def save(
         manifest.unlink(missing_ok=True)
         for (name, stem), entry in zip(_file_stems(heats).items(), about["maps"], strict=True):
             files = {"overlay": f"{stem}_overlay.jpg", "heat": f"{stem}_heat.png"}
-            _write(folder / files["overlay"], overlay(photo, heats[name], **style))
+            _write(folder / files["overlay"], painted(heats[name], highest))
             _write(folder / files["heat"], np.rint(resize_heat(heats[name], width, height) * 255).astype(np.uint8))
             if regions is not None:
                 files["boxes"] = f"{stem}_boxes.jpg"

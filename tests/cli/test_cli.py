@@ -101,14 +101,15 @@ def test_layers_colours_and_score_reach_the_result(run, photo):
 
 def test_method_contrast_and_fusion_reach_the_result(run, photo, tiny):
     options = ["--class", "class 2", "--instead-of", "class 7", "--weight", "0.5", "--method", "layercam", "--against"]
-    more = ["--smoothing", "flips", "--fuse", "maximum", "--boxes", "0.4"]
+    more = ["--smoothing", "flips", "--fuse", "maximum", "--boxes", "0.4", "--colorbar"]
     answer = run("explain", photo, "--network", tiny, *options, *more)
     assert (answer.returncode, answer.stderr) == (0, "")
     folder = Path("gradcam-out/photo")
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["instead_of"]["name"] == "class 7"
     assert (manifest["method"], manifest["against"], manifest["smoothing"]) == ("layercam", True, "flips")
-    assert cv2.imread(str(folder / manifest["fused"])).shape == cv2.imread(str(photo)).shape
+    height, width, _ = cv2.imread(str(photo)).shape
+    assert cv2.imread(str(folder / manifest["fused"])).shape == (height + 40, max(width, 220), 3)
     settings = {"method": "layercam", "instead_of": "class 7", "weight": 0.5, "against": True, "smoothing": "flips"}
     expected = gc.explain(gc.load(tiny), photo, "class 2", **settings)
     coco = json.loads((folder / manifest["boxes"]).read_text())

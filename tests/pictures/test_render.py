@@ -13,11 +13,11 @@ from gradcam_core.errors import GradcamError, PhotoError, SettingError
 from gradcam_core.pictures.render import (
     COLORMAPS,
     colorize,
-    contact_sheet,
     lookup_table,
     overlay,
     resize_heat,
 )
+from gradcam_core.pictures.sheet import contact_sheet
 
 
 def bilinear(heat, width, height):

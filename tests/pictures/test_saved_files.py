@@ -11,6 +11,7 @@ import pytest
 from tiny_networks import noise, oblong_network
 
 import gradcam_core as gc
+from gradcam_core.pictures.colorbar import with_colorbar
 from gradcam_core.pictures.regions import outlined
 from gradcam_core.pictures.render import resize_heat
 
@@ -71,7 +72,7 @@ def test_what_is_painted_as_the_hottest_is_so_in_all_pictures(explained, tmp_pat
         assert np.abs(picture(tmp_path / entry["heat"]) - expected).max() <= 0.5 + 1e-4
         assert_is_this_picture(tmp_path / entry["overlay"], gc.overlay(PHOTO, heats[entry["layer"]]))
         assert entry["peak"] == explained.maps[entry["layer"]].peak
-    assert_is_this_picture(tmp_path / content["contact_sheet"], gc.contact_sheet(PHOTO, heats))
+    assert_is_this_picture(tmp_path / content["contact_sheet"], gc.contact_sheet(PHOTO, heats, highest=highest))
     with np.load(tmp_path / content["raw"]) as raw:
         for name, heat_map in explained.maps.items():
             np.testing.assert_array_equal(raw[name], heat_map.raw)
@@ -104,6 +105,17 @@ def test_the_manifest_says_everything_that_is_known(explained, tmp_path):
     named = {content["raw"], content["contact_sheet"], "manifest.json"}
     named |= {entry[kind] for entry in content["maps"] for kind in ("overlay", "heat")}
     assert {path.name for path in folder.iterdir()} == named
+
+
+@pytest.mark.parametrize("highest", [None, 2.5])
+def test_a_colour_bar_under_each_overlay_says_what_its_colours_stand_for(explained, tmp_path, highest):
+    content = json.loads(explained.save(tmp_path, colorbar=True, highest=highest, fusion="maximum").read_text())
+    for entry in content["maps"]:
+        plain = gc.overlay(PHOTO, explained.maps[entry["layer"]].scaled(highest))
+        assert_is_this_picture(tmp_path / entry["overlay"], with_colorbar(plain, "jet", highest))
+        assert picture(tmp_path / entry["heat"]).shape == (174, 270)
+    fused = with_colorbar(gc.overlay(PHOTO, explained.fused()), "jet")  # of peaks, whatever the others are scaled to
+    assert_is_this_picture(tmp_path / content["fused"], fused)
 
 
 def test_boxes_are_written_as_coco_and_drawn_on_the_photo(explained, tmp_path):
