@@ -240,8 +240,9 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
         with gr.Accordion("What the methods do", open=False, elem_id="method"):
             gr.Markdown(METHOD)
 
+        turns = live.turns if live else None
         # First: its names are public, and those of the steps below make way for them.
-        api.add(networks, live and live.turns)
+        api.add(networks, turns)
 
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
         computes = private | {"concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
@@ -253,7 +254,7 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
             for ended in (step.success, step.failure):
                 ended(lambda: gr.Button(visible=False), None, [button], **aside)
 
-        steps = Steps(networks, grid.GRADIO_CACHE, live and live.turns)
+        steps = Steps(networks, grid.GRADIO_CACHE, turns)
         opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
         answer = [shown, target, beside, other, grid]
         page.load(steps.open, [shown], [shown, network, target, beside, other, method, preset, chosen, table], **opens)
