@@ -6,9 +6,8 @@ import gradio as gr
 from gradio.media import get_image
 
 from gradcam_core.photos import MAX_BYTES
-from gradcam_core.settings import METHODS
 
-from . import api
+from . import about, api
 from .calls import Page
 from .camera import GO, Camera
 from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
@@ -22,27 +21,6 @@ NAME = "Grad-CAM Explorer"
 LEAD = "See which parts of a photo each stage of a network used to recognise what is in it."
 EXAMPLES = {"lion": "lion.jpg", "running cheetah": "cheetah.jpg", "cheetah's face": "cheetah1.jpg"}  # Gradio's own
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF, up to 20 MB"
-
-METHOD = """
-**Grad-CAM** asks two things of every channel of a layer: *where is it active?* and *does the score of the class rise
-when it is?* The activations are weighted by the mean gradient of the score and summed, and what is negative is dropped
-(Selvaraju et al., ICCV 2017). The score is the logit: a probability near 1 has no gradient left to follow.
-
-- **Shallow layers** have many small cells and see edges and textures. **Deep layers** have few large ones and see parts
-  and objects: theirs are the maps that say where the *class* is. Each card tells how much of the photo a cell covers.
-- **Peak** is a map's strongest evidence. With the scale *each map* every map is painted up to its own peak, so a layer
-  with next to no evidence looks as hot as the last. With *shared* all maps are painted on one scale.
-- **No evidence** means that nothing in the layer raises the score of the class. The map is zero everywhere then; it is
-  not stretched into something that looks like an answer.
-- A map shows what the network used. It does not show that the network is right.
-- **Trust the last stage first.** Before it, Grad-CAM finds the object no more often than the middle of the photo does,
-  for one weight has to do for a whole channel. LayerCAM weights each cell: choose it for the stages in between.
-- **The picture of the well-known articles** is VGG16's: [open its last convolution](?network=VGG16&layers=block5_conv3)
-  (553 MB are fetched once) and drop the photo.
-
-Other methods ask in other ways:
-
-""" + "\n".join(f"- **{info.title}**: {info.about}" for info in METHODS.values())
 
 TESTS = """
 A heat map always looks convincing. **Test these maps** hides what each map marks, the hottest first, and asks the
@@ -238,7 +216,8 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                 max_height=420,
             )
         with gr.Accordion("What the methods do", open=False, elem_id="method"):
-            gr.Markdown(METHOD)
+            gr.Markdown(about.MAPS)
+            gr.HTML(about.methods_html(), css_template=about.STYLE, apply_default_css=False, padding=False)
 
         turns = live.turns if live else None
         # First: its names are public, and those of the steps below make way for them.

@@ -7,9 +7,14 @@ const whyEmpty = (map) =>
 const facts = (map) => {
   const list = make('dl', 'gx-facts');
   const [height, width] = map.cell.map((side) => (side < 10 ? side.toFixed(1) : String(Math.round(side))));
-  for (const [term, fact] of [
-    ['size', map.shape.join('\u2009×\u2009')], ['cell', `${height}\u2009×\u2009${width} px`], ['peak', number(map.peak)],
-  ]) list.append(make('dt', '', term), make('dd', '', fact));
+  for (const [term, fact, hint] of [
+    ['size', map.shape.join('\u2009×\u2009'), 'Rows and columns of cells, and channels of each'],
+    ['cell', `${height}\u2009×\u2009${width} px`, 'How much of the photo one cell stands for, height and width'],
+    ['peak', number(map.peak), 'The strongest evidence in this map: what 100 % of it stands for'],
+  ]) {
+    list.append(make('dt', '', term), make('dd', '', fact));
+    list.lastChild.title = list.lastChild.previousSibling.title = hint;
+  }
   return list;
 };
 
