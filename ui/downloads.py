@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 import gradcam_core as gc
+from gradcam_core.pictures.regions import boxes_of, mask_of, outlined
 from gradcam_core.pictures.saving import file_name, write_maps
 
 from .cache import keep, unwritable
@@ -19,16 +20,20 @@ from .cache import keep, unwritable
 
 @dataclass(frozen=True)
 class Style:
-    """How the maps are shown: opacity in [0, 1], colour map, and the scale, "each" or "shared"."""
+    """How the maps are shown: opacity in [0, 1], colour map, the scale, "each" or "shared", and the outline.
+
+    ``threshold`` is the share of each map's peak above which regions are outlined; 0 is no outline.
+    """
 
     opacity: float = 0.4
     colormap: str = "jet"
     scale: str = "each"
+    threshold: float = 0
 
     @classmethod
     def of(cls, wish: Mapping[str, Any]) -> "Style":
-        """What the browser says is set; `gradcam_core` checks the opacity and the colour map."""
-        style = cls(**{name: wish[name] for name in ("opacity", "colormap", "scale") if name in wish})
+        """What the browser says is set; `gradcam_core` checks what is not checked here."""
+        style = cls(**{name: wish[name] for name in vars(cls()) if name in wish})
         if not isinstance(style.colormap, str) or style.scale not in ("each", "shared"):
             raise gc.SettingError('The colour map is given by its name, and the scale is "each" or "shared".')
         return style
@@ -42,6 +47,9 @@ def card(explanations: Sequence[gc.Explanation], target: object, layer: object, 
     picture = gc.overlay(
         row.photo, row.maps[layer].scaled(_highest(explanations, style)), style.opacity, style.colormap
     )
+    if style.threshold:
+        region = row.maps[layer].heat, style.threshold, row.photo.shape[:2]
+        picture = outlined(picture, mask_of(*region), boxes_of(*region)[:1], shade=1)
     content = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
     return keep(content, f"gradcam-{file_name(row.target.name)}-{file_name(layer)}.png", cache)
 
@@ -52,7 +60,13 @@ def everything(explanations: Sequence[gc.Explanation], style: Style, cache: str)
     with _temporary_folder() as folder, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
         for row in explanations:
             own = Path(folder) / f"{row.target.index:03}-{file_name(row.target.name)}"
-            row.save(own, opacity=style.opacity, colormap=style.colormap, highest=_highest(explanations, style))
+            row.save(
+                own,
+                opacity=style.opacity,
+                colormap=style.colormap,
+                highest=_highest(explanations, style),
+                boxes=style.threshold or None,
+            )
             for path in sorted(own.iterdir()):
                 # always the same date, so that equal files are stored once
                 entry = zipfile.ZipInfo(str(path.relative_to(folder)))

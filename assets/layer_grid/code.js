@@ -1,7 +1,7 @@
 // The code that makes the maps that are shown: Python, shell and HTTP API.
 
 // own: the network that comes from a file: its name here (file), what the file is called (path), and how photos are prepared.
-const codeSamples = ({ value, rows }, { opacity, colormap, scale }, own, address) => {
+const codeSamples = ({ value, rows }, { opacity, colormap, scale, threshold }, own, address) => {
   const { network, score, method, instead_of: other } = value;
   const isOwn = network === own.file;
   const file = isOwn ? own.path : network;
@@ -32,14 +32,15 @@ const codeSamples = ({ value, rows }, { opacity, colormap, scale }, own, address
     `${inside}for name, heat_map in result.maps.items():`,
     `${inside}    heat = heat_map.${shared ? 'scaled(highest)' : 'heat'}`,
     `${inside}    picture = gc.overlay(photo, heat, opacity=${opacity}, colormap=${text(colormap)})  # uint8 (H, W, 3)`,
-    `${inside}result.save(${isMany ? 'f"out/{result.target.index}"' : '"out"'}, opacity=${opacity}, colormap=${text(colormap)}${shared ? ', highest=highest' : ''})`,
+    ...(threshold ? [`${inside}    boxes = heat_map.boxes(${threshold})  # in pixels of the photo, the largest region first`] : []),
+    `${inside}result.save(${isMany ? 'f"out/{result.target.index}"' : '"out"'}, opacity=${opacity}, colormap=${text(colormap)}${shared ? ', highest=highest' : ''}${threshold ? `, boxes=${threshold}` : ''})`,
   ];
   const shell = [
     ...(isMany ? [`for class in ${targets.join(' ')}; do  ${named}`] : []),
     `${inside}gradcam explain photo.jpg --network ${quoted(file)}${prepared ? ` --preprocess=${prepared}` : ''} --class ${isMany ? '$class' : targets[0]} --score ${score} \\`,
     ...(method === 'gradcam' && !other ? [] : [`${inside}  --method ${method}${other ? ` --instead-of ${other.index}` : ''} \\`]),
     `${inside}  --layers ${quoted(layers.join(','))} \\`,
-    `${inside}  --opacity ${opacity} --colormap ${colormap} --out ${isMany ? 'out/$class' : `out  ${named}`}`,
+    `${inside}  --opacity ${opacity} --colormap ${colormap}${threshold ? ` --boxes ${threshold}` : ''} --out ${isMany ? 'out/$class' : `out  ${named}`}`,
     ...(isMany ? ['done'] : []),
   ];
   const api = [
@@ -54,6 +55,7 @@ const codeSamples = ({ value, rows }, { opacity, colormap, scale }, own, address
     `${inside}    layers=${list(layers)},`,
     ...settings.map((setting) => `${inside}    ${setting},`),
     ...(other ? [`${inside}    instead_of="${other.index}",  # ${spoken(other.name)}`] : []),
+    ...(threshold ? [`${inside}    threshold=${threshold},  # with the boxes of each map`] : []),
     `${inside}    api_name="/explain",`,
     `${inside})`,
   ];

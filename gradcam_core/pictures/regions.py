@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import SettingError
 from .render import check_photo, resize_heat
 
-_SHADE = 0.45  # how bright the photo is outside of the regions
+_SHADE = 0.45  # where nothing else is over the photo
 _INK = (255, 255, 255)
 _DRAWN = 10  # boxes in a picture: shallow maps have hundreds of regions, and theirs would hide the photo
 
@@ -110,13 +110,14 @@ def run_lengths(labels: np.ndarray, number: int, box: Box) -> list[int]:
     return counts if counts[-1] else counts[:-1]
 
 
-def outlined(photo: np.ndarray, mask: np.ndarray, boxes: tuple[Box, ...]) -> np.ndarray:
+def outlined(photo: np.ndarray, mask: np.ndarray, boxes: tuple[Box, ...], shade: float = _SHADE) -> np.ndarray:
     """The photo, darker outside of the regions, with their contours, and with the boxes of the first ten.
 
     Args:
         photo: uint8 (H, W, 3), RGB.
         mask: bool (H, W), as `mask_of` gives it.
         boxes: as `boxes_of` gives them.
+        shade: how bright the photo is outside of the regions, in [0, 1]; 1 leaves it as it is.
 
     Returns:
         uint8 (H, W, 3), RGB; the photo is not changed.
@@ -128,7 +129,7 @@ def outlined(photo: np.ndarray, mask: np.ndarray, boxes: tuple[Box, ...]) -> np.
     check_photo(photo)
     if mask.shape != photo.shape[:2]:
         raise SettingError(f"The mask is {mask.shape}, and the photo {photo.shape[:2]}. Ask for one of its size.")
-    picture = cv2.convertScaleAbs(photo, alpha=_SHADE)
+    picture = cv2.convertScaleAbs(photo, alpha=shade)
     picture[mask] = photo[mask]
     line, boxes = max(1, round(max(mask.shape) / 500)), boxes[:_DRAWN]
     contours = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]

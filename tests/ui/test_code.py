@@ -67,6 +67,21 @@ def test_the_code_of_several_classes_names_all_of_them_and_the_shared_scale(onlo
     assert calls(code["HTTP API"])["client.predict"]["target"] == "target"
 
 
+@pytest.mark.parametrize("answer", ["one", "two"])
+def test_the_code_gives_the_boxes_where_regions_are_outlined(onlooker, answer):
+    onlooker.see(answer)
+    onlooker.page.locator("input[name=threshold]").fill("0.35")
+    code = samples(onlooker, answer)
+    said = calls(code["Python"])
+    assert said["heat_map.boxes"]["args"] == ["0.35"]
+    assert said["result.save"]["boxes"] == "0.35"
+    (command,) = (line for line in commands(code["Shell"]) if line[0] == "gradcam")
+    assert command[command.index("--boxes") + 1] == "0.35"
+    assert calls(code["HTTP API"])["client.predict"]["threshold"] == "0.35"
+    onlooker.page.locator("input[name=threshold]").fill("0")
+    assert "boxes" not in "".join(samples(onlooker, answer).values())
+
+
 def test_the_code_says_method_score_and_the_class_that_is_held_against(onlooker):
     code = samples(onlooker, "held")
     settings = {"method": "'layercam'", "score": "'probability'"}

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -41,6 +42,32 @@ def test_a_saved_card_is_the_row_and_the_layer_that_were_asked_for(tmp_path, row
     assert (saved == gc.overlay(TWO[row].photo, heat, style.opacity, style.colormap)).all()
 
 
+@pytest.mark.parametrize("threshold", [0.3, 0.8])
+def test_a_saved_card_has_the_outline_and_the_box_of_the_largest_region(tmp_path, threshold):
+    plain = picture(card(TWO, LYNX.index, "fine", STYLE, str(tmp_path)))
+    drawn = picture(card(TWO, LYNX.index, "fine", replace(STYLE, threshold=threshold), str(tmp_path)))
+    heat_map = TWO[1].maps["fine"]
+    mask = heat_map.mask(threshold, plain.shape[:2])
+    box = heat_map.boxes(threshold, plain.shape[:2])[0]
+    outside = np.pad(mask, 1).astype(np.uint8)  # a region that reaches the photo's edge is closed there
+    edge = cv2.morphologyEx(outside, cv2.MORPH_GRADIENT, np.ones((9, 9), np.uint8))[1:-1, 1:-1] > 0
+    edge[box.y0 : box.y1, box.x0 : box.x1] = True  # its sides, and its share of the photo within
+    edge = cv2.dilate(edge.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    changed = np.abs(drawn - plain).max(2) > 0
+    assert not changed[~edge].any()
+    assert changed[box.y0, box.x0 : box.x1].all()
+    assert changed[box.y0 : box.y1, box.x1 - 1].all()
+
+
+def test_the_zip_has_the_boxes_of_every_layer_where_they_are_outlined(tmp_path):
+    found = entries(everything(TWO, replace(STYLE, threshold=0.5), str(tmp_path)))
+    for row, folder in ((TWO[0], "007-tawny_owl"), (TWO[1], "003-lynx")):
+        boxes = json.loads(found[f"{folder}/boxes.json"])["annotations"]
+        expected = [box for heat_map in row.maps.values() for box in heat_map.boxes(0.5, row.photo.shape[:2])]
+        assert [box["bbox"] for box in boxes] == [[b.x0, b.y0, b.x1 - b.x0, b.y1 - b.y0] for b in expected]
+    assert not any(name.endswith("boxes.json") for name in entries(everything(TWO, STYLE, str(tmp_path))))
+
+
 def test_a_saved_card_is_named_by_its_class_and_layer(tmp_path):
     assert card(TWO, LYNX.index, "fine", STYLE, str(tmp_path)).endswith("/gradcam-lynx-fine.png")
     wild = [explanation(gc.Prediction(0, None, "../../a b/<i>", 0.5), {"block/conv": 1.0})]
@@ -59,7 +86,15 @@ def test_a_card_that_is_not_shown_is_refused(tmp_path, target, layer):
 
 @pytest.mark.parametrize(
     "wish",
-    [{"opacity": 1.1}, {"opacity": "0.5"}, {"colormap": "rainbow"}, {"colormap": 3}, {"scale": "both"}, {"scale": 1}],
+    [
+        {"opacity": 1.1},
+        {"opacity": "0.5"},
+        {"colormap": "rainbow"},
+        {"colormap": 3},
+        {"scale": "both"},
+        {"scale": 1},
+        {"threshold": 1.5},
+    ],
 )
 def test_a_style_that_is_not_offered_is_refused(tmp_path, wish):
     with pytest.raises(gc.SettingError):
