@@ -5,8 +5,8 @@
 
 Prints a table: the frames a second that one visitor gets, in a real browser with a camera that is made up, and over
 plain HTTP, and the processor time of a frame; then what a crowd meets that drops photos, without and with visitors
-beside it who stream: the time to an answer, the frames of each stream, whether anyone got what is another's, and memory. Each
-stream's frames have a colour of their own; the last answer of each is held against the engine's.
+beside it who stream: the time to an answer, the frames of each stream, whether anyone got what is another's, and
+memory. Each stream's frames have a colour of their own; the last answer of each is held against the engine's.
 """
 
 import argparse
