@@ -151,7 +151,6 @@ TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
 
 def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
     """The page over these networks, ready for ``launch``; with ``live``, whose routes go with it, also for cameras."""
-    turns = live.turns if live else None
     with Page(title=NAME, analytics_enabled=False) as page:
         shown = gr.State(Shown(networks.start))
         gr.HTML(f"<div><h1>{NAME}</h1><p>{LEAD}</p></div>", elem_id="head", apply_default_css=False)
