@@ -128,7 +128,8 @@ def main() -> None:
             row = [boxes_met([of[layer] for of in met[method]]) for layer in layers]
             print(f"| {title} | " + " | ".join(row) + " |")
         for what, heat in (("a blob in the centre", centre_blob((224, 224))), ("the whole photo", np.ones((1, 1)))):
-            print(f"| {what} | {boxes_met([best_overlaps(heat, pair.boxes) for pair in found])} |")
+            row = boxes_met([best_overlaps(heat, pair.boxes) for pair in found])
+            print(f"| {what} | " + " | ".join([row] * len(layers)) + " |")
 
 
 if __name__ == "__main__":

@@ -119,6 +119,20 @@ def test_axe_finds_nothing_in_any_state_of_the_page(browser_context, server, pho
         assert not found, "\n" + "\n".join(found)
 
 
+@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
+def test_axe_finds_nothing_while_the_camera_is_live(browser_context, server, axe, size, scheme):
+    with visit(browser_context, server.url, size, scheme) as visitor:
+        visitor.page.evaluate(axe)
+        visitor.page.locator("#go-live").click()
+        visitor.page.wait_for_function("document.querySelector('.lv-rate').textContent")
+        assert visitor.page.evaluate(f"{FOCUSED}.className.includes('lv-stop')")
+        assert visitor.page.evaluate(OVERHANG) == 0
+        found = violations(visitor, "live")
+        visitor.page.keyboard.press("Enter")
+        visitor.page.wait_for_function("document.querySelector('.lv').hidden")
+        assert not found, "\n" + "\n".join(found)
+
+
 # --- the keyboard ---
 
 
