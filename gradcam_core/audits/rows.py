@@ -239,4 +239,5 @@ def _whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise WriteError(f"The folder {str(path.parent)!r} cannot be written: {error.strerror or error}.") from error
+        reason = os.strerror(error.errno) if error.errno else error  # pyarrow puts words of its own around it
+        raise WriteError(f"The folder {str(path.parent)!r} cannot be written: {reason}.") from error
