@@ -80,7 +80,7 @@ def read_about(folder: str | os.PathLike[str]) -> About:
         raise SettingError(f"There is no audit in {str(folder)!r}: it has no audit.json.") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SettingError(
-            f"{str(path)!r} is damaged. Delete it, and the same command goes on with the rows that are there."
+            f"{str(path)!r} is damaged, so that nobody knows what the rows beside it are of. Choose another folder."
         ) from error
     raise SettingError(f"The audit in {str(folder)!r} is of another version of this program. Choose another folder.")
 

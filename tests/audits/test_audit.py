@@ -173,7 +173,7 @@ def test_a_damaged_audit_json_and_one_of_another_version_are_refused(network, ph
     about = tmp_path / "out" / "audit.json"
     content = json.loads(about.read_text())
     for text, sentence in [
-        ("{", "is damaged. Delete it"),
+        ("{", "is damaged, so that nobody knows"),
         (json.dumps({**content, "format": 99}), "of another version"),
         (None, "whose audit.json is gone"),
     ]:
