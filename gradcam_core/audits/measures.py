@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..photos.channels import to_grey
-
 Boxes = Sequence[Sequence[float]]  # (x0, y0, x1, y1) each, as shares of the width and height
 
 LONGEST_SIDE = 512  # to which a photo is brought for its numbers: sharpness depends on the size
@@ -36,9 +34,10 @@ def of_photo(photo: np.ndarray) -> dict[str, float]:
     if scale < 1:
         size = [max(1, round(side * scale)) for side in photo.shape[1::-1]]
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    luma = to_grey(photo)[..., 0]
-    highest = photo.max(2).astype(np.float32)
-    spread = highest - photo.min(2)
+    luma = cv2.cvtColor(photo.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    red, green, blue = cv2.split(photo)  # ten times as fast as the maximum over the last axis
+    highest = cv2.max(cv2.max(red, green), blue).astype(np.float32)
+    spread = highest - cv2.min(cv2.min(red, green), blue)
     found = {
         "brightness": luma.mean(dtype=np.float64) / 255,
         "contrast": luma.std(dtype=np.float64) / 255,

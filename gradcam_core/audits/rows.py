@@ -80,7 +80,7 @@ def read_about(folder: str | os.PathLike[str]) -> About:
         raise SettingError(f"There is no audit in {str(folder)!r}: it has no audit.json.") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SettingError(
-            f"{str(path)!r} is damaged. Delete it, and the same command goes on with the rows that are there."
+            f"{str(path)!r} is damaged, so that nobody knows what the rows beside it are of. Choose another folder."
         ) from error
     raise SettingError(f"The audit in {str(folder)!r} is of another version of this program. Choose another folder.")
 
@@ -239,4 +239,5 @@ def _whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise WriteError(f"The folder {str(path.parent)!r} cannot be written: {error.strerror or error}.") from error
+        reason = os.strerror(error.errno) if error.errno else error  # pyarrow puts words of its own around it
+        raise WriteError(f"The folder {str(path.parent)!r} cannot be written: {reason}.") from error

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     def progress(done: int, total: int) -> None:
         nonlocal bar
         if bar is None:
-            bar = tqdm(total=total, initial=done, unit="photo", file=sys.stderr, disable=None, smoothing=0.1)
+            bar = tqdm(total=total, initial=done, unit="photo", file=sys.stderr, disable=None, smoothing=0)
         bar.update(done - bar.n)
 
     try:

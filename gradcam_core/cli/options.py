@@ -81,7 +81,10 @@ def of_maps() -> argparse.ArgumentParser:
 
 def add_file_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
-        "--labels", metavar="FILE", help="class names of a network in a file: a text file with one a line, or JSON"
+        "--labels",
+        metavar="FILE",
+        help="class names of a network in a file: a text file with one a line, JSON, or a folder with a folder for each "
+        "class",
     )
     group.add_argument(
         "--preprocess",
