@@ -83,8 +83,8 @@ def add_file_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--labels",
         metavar="FILE",
-        help="class names of a network in a file: a text file with one a line, JSON, or a folder with a folder for each "
-        "class",
+        help="class names of a network in a file: a text file with one a line, JSON, or a folder with one for "
+        "each class",
     )
     group.add_argument(
         "--preprocess",
