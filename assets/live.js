@@ -53,7 +53,7 @@ const begin = async (wish) => {
   find('.lv-pause').disabled = true;
   status.textContent = 'Opening the camera.';
   find('.lv-stop').focus({ preventScroll: true });
-  if (panel.getBoundingClientRect().top > 0.8 * innerHeight) panel.scrollIntoView({ block: 'start' }); // on a phone
+  reveal();
   try {
     mine.media = await openCamera();
     if (live !== mine) return close(mine);
@@ -69,6 +69,7 @@ const begin = async (wish) => {
     mine.cards = stream.layers.map((layer) => buildCard(layer, Math.round(WIDTH * videoHeight / videoWidth)));
     find('.lv-cards').style.setProperty('--lv-columns', Math.min(Math.max(mine.cards.length, 3), 6));
     find('.lv-cards').replaceChildren(...mine.cards.map((card) => card.item));
+    reveal();
     status.textContent = '';
     await run(mine);
   } catch (error) {
@@ -95,6 +96,11 @@ const send = (mine) => {
   sent.getContext('2d').drawImage(mine.video, 0, 0);
   mine.small.getContext('2d').drawImage(sent, 0, 0, mine.small.width, mine.small.height);
   return ask(`/${mine.name}`, mine.small.toDataURL('image/jpeg', 0.85));
+};
+
+// On a phone it lies below the settings.
+const reveal = () => {
+  if (panel.getBoundingClientRect().top > 0.4 * innerHeight) panel.scrollIntoView({ block: 'start' });
 };
 
 const close = (mine) => {
@@ -169,6 +175,12 @@ const show = (mine, { guesses, maps }) => {
 };
 
 panel.addEventListener('begin', ({ detail }) => begin(detail));
+panel.addEventListener('finish', () => { if (live) end(live, 'Live ended: a photo was chosen.', true); });
+panel.addEventListener('go-on', ({ detail }) => { // another network or method
+  if (!live) return;
+  end(live, '', true);
+  begin(detail);
+});
 find('.lv-stop').addEventListener('click', () => end(live, 'Stopped.', true));
 find('.lv-pause').addEventListener('click', pause);
 document.addEventListener('visibilitychange', () => {

@@ -90,6 +90,25 @@ def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
     assert not visitor.page.locator(".lv").is_visible()
 
 
+def test_a_photo_takes_the_place_of_the_camera(visitor, server, photos):
+    go_live(visitor)
+    visitor.explain(photos / "landscape.jpg")
+    assert visitor.page.locator("#grid").is_visible()
+    assert not visitor.page.locator(".lv").is_visible()
+    assert room_for(server) == 5
+
+
+def test_another_method_goes_on_at_once(visitor):
+    go_live(visitor)
+    before = visitor.page.evaluate("frames.last")
+    visitor.choose("#method-choice", "LayerCAM")
+    visitor.page.wait_for_function("(before) => frames.last !== before && frames.now", arg=before)
+    visitor.page.wait_for_function(PAINTED)
+    visitor.choose("#method-choice", "Score-CAM")
+    visitor.page.locator(".lv-status", has_text="a method of one pass").wait_for()
+    visitor.complaints[:] = [line for line in visitor.complaints if "400" not in line]  # Chromium's own
+
+
 def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):
     go_live(visitor)
     assert room_for(server) == 4

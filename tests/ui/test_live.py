@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -73,7 +74,8 @@ def test_a_stream_ends_in_time_and_when_its_visitor_has_gone(monkeypatch, name):
         monkeypatch.setattr(live_module, "SILENCE", 0.05)
     live = Live(Networks("oblong.keras", oblong_network("softmax")), streams=1, seconds=seconds)
     stream = begin(live)
-    while live._open:
+    until = time.monotonic() + 5  # less than silence takes by itself
+    while live._open and time.monotonic() < until:
         live._forget()
     with pytest.raises(Refusal, match="so that others have their turn") as caught:
         live._take(stream.name)
