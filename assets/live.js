@@ -4,7 +4,7 @@ const find = (selector) => element.querySelector(selector);
 const panel = find('.lv'), status = find('.lv-status');
 const tables = Object.fromEntries(Object.entries(props.colors).map(([name, base64]) => [name, bytesOf(base64)]));
 const CAMERA = { video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: 'environment' } };
-const WIDTH = 320; // of a card's picture
+const WIDEST = 420; // of a card's picture
 const RATED = 3000; // ms over which frames are counted
 const REFUSED = {
   NotAllowedError: 'The browser does not let this page use the camera. Allow it beside the address, and start again.',
@@ -53,7 +53,7 @@ const begin = async (wish) => {
   find('.lv-pause').disabled = true;
   status.textContent = 'Opening the camera.';
   find('.lv-stop').focus({ preventScroll: true });
-  if (panel.getBoundingClientRect().top > 0.8 * innerHeight) panel.scrollIntoView({ block: 'start' }); // on a phone
+  reveal();
   try {
     mine.media = await openCamera();
     if (live !== mine) return close(mine);
@@ -66,9 +66,11 @@ const begin = async (wish) => {
     const { videoWidth, videoHeight } = mine.video;
     mine.frames = [canvasOf(videoWidth, videoHeight), canvasOf(videoWidth, videoHeight)]; // that is sent, that is shown
     mine.small = canvasOf(stream.size[1], stream.size[0]);
-    mine.cards = stream.layers.map((layer) => buildCard(layer, Math.round(WIDTH * videoHeight / videoWidth)));
+    mine.cards = stream.layers.map(buildCard);
     find('.lv-cards').style.setProperty('--lv-columns', Math.min(Math.max(mine.cards.length, 3), 6));
     find('.lv-cards').replaceChildren(...mine.cards.map((card) => card.item));
+    fit(mine.cards, videoHeight / videoWidth);
+    reveal();
     status.textContent = '';
     await run(mine);
   } catch (error) {
@@ -95,6 +97,11 @@ const send = (mine) => {
   sent.getContext('2d').drawImage(mine.video, 0, 0);
   mine.small.getContext('2d').drawImage(sent, 0, 0, mine.small.width, mine.small.height);
   return ask(`/${mine.name}`, mine.small.toDataURL('image/jpeg', 0.85));
+};
+
+// On a phone it lies below the settings.
+const reveal = () => {
+  if (panel.getBoundingClientRect().top > 0.4 * innerHeight) panel.scrollIntoView({ block: 'start' });
 };
 
 const close = (mine) => {
@@ -130,15 +137,22 @@ const pause = () => {
 
 // --- what is shown ---
 
-const buildCard = ({ layer, stage }, height) => {
+const buildCard = ({ layer, stage }) => {
   const item = make('li', 'lv-card'), picture = make('span', 'lv-stack'), text = make('p', '', `stage ${stage}`);
-  const photo = canvasOf(WIDTH, height), heat = canvasOf(WIDTH, height, 'lv-heat');
+  const photo = make('canvas'), heat = make('canvas', 'lv-heat');
   picture.append(photo, heat);
   const name = make('code');
   name.append(...layer.split(/(?<=[/_])/).flatMap((part) => [part, make('wbr')]));
   text.append(name);
   item.append(picture, text);
   return { item, photo, heat };
+};
+
+// No more pixels than the screen shows: they are painted again for each frame.
+const fit = (cards, ratio) => {
+  const width = Math.round(Math.min(WIDEST, Math.max(1, cards[0].item.clientWidth) * Math.min(devicePixelRatio, 2)));
+  const height = Math.max(1, Math.round(width * ratio));
+  for (const { photo, heat } of cards) for (const canvas of [photo, heat]) Object.assign(canvas, { width, height });
 };
 
 // Opacity, colours and scale are those of the toolbar, which lies in another component.
@@ -169,6 +183,12 @@ const show = (mine, { guesses, maps }) => {
 };
 
 panel.addEventListener('begin', ({ detail }) => begin(detail));
+panel.addEventListener('finish', () => { if (live) end(live, 'Live ended: a photo was chosen.', true); });
+panel.addEventListener('go-on', ({ detail }) => { // another network or method
+  if (!live) return;
+  end(live, '', true);
+  begin(detail);
+});
 find('.lv-stop').addEventListener('click', () => end(live, 'Stopped.', true));
 find('.lv-pause').addEventListener('click', pause);
 document.addEventListener('visibilitychange', () => {

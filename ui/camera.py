@@ -10,13 +10,14 @@ from gradcam_core.pictures.render import lookup_table
 
 from .layer_grid import ASSETS, base64_of
 
-# Hands over what the page has set; runs in the browser.
-GO = """(network, method) => document.querySelector('#live .lv').dispatchEvent(
-  new CustomEvent('begin', { detail: { network, method } }))"""
+# What the page tells the camera, in the browser: to begin with what is set, to go on with what is set now, to end.
+TELL = """(network, method) => document.querySelector('#live .lv')?.dispatchEvent(
+  new CustomEvent('EVENT', { detail: { network, method } }))"""
+BEGIN, GO_ON, END = (TELL.replace("EVENT", event) for event in ("begin", "go-on", "finish"))
 
 
 class Camera(gr.HTML):
-    """Nothing until a "begin" event comes to its section; then the camera, until it is stopped or paused."""
+    """Nothing until it is told to begin; then the camera, until it is stopped or paused."""
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
         pieces = [SCRIPTS / "heat.js", SCRIPTS / "words.js", ASSETS / "live.js"]

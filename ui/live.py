@@ -34,7 +34,7 @@ STREAMS = 5  # at once, of all visitors
 SECONDS = 180.0  # of a stream; then it is another visitor's turn
 SILENCE = 10.0  # seconds without a frame, after which the visitor has gone
 PATIENCE = 5.0  # seconds that a frame waits for photos, before the browser is told to send a newer one
-FRAME_BYTES = 1 << 16
+FRAME_BYTES = 1 << 19  # of the text: a JPEG of the largest input of a network of the list takes half of it
 FRAME_PIXELS = 1 << 20
 GUESSES = 3
 
@@ -43,7 +43,7 @@ GUESSES = 3
 class Stream:
     """One visitor's camera: how its frames are explained, when it ends, and when its last frame came."""
 
-    network: "gc.Classifier"
+    network: str  # and not the network itself, which makes way for others when it is not used
     method: str
     ends: float
     last: float
@@ -124,7 +124,7 @@ class Live:
                     f"{self.streams} visitors are live, and there is room for no more. Try again in a few minutes.",
                 )
             ends = time.monotonic() + self._seconds
-            stream = Stream(network, method, ends, last=ends)  # it may take as long until the first frame
+            stream = Stream(network.name, method, ends, last=ends)  # it may take as long until the first frame
             self._open[stream.name] = stream
         try:
             with self.turns.photo():  # a network that nobody has used yet is traced
@@ -162,7 +162,7 @@ class Live:
             raise gc.PhotoError(f"A frame has up to {FRAME_PIXELS} pixels. The network needs no more.")
         if not self.turns.await_frame(PATIENCE):
             return {"guesses": [], "maps": []}
-        found = gc.explain(stream.network, photo, method=stream.method, top=GUESSES)
+        found = gc.explain(self._networks.load(stream.network), photo, method=stream.method, top=GUESSES)
         return {
             "guesses": [{"name": guess.name, "text": guess.text} for guess in found.predictions],
             "maps": [

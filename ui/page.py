@@ -9,7 +9,7 @@ from gradcam_core.photos import MAX_BYTES
 
 from . import about, api
 from .calls import Page
-from .camera import GO, Camera
+from .camera import BEGIN, END, GO_ON, Camera
 from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
 from .layer_grid import ASSETS, LayerGrid
 from .live import Live
@@ -256,7 +256,10 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
         disappear(fetched, stop)
         for step in (fetched, changed):
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
-        go.click(None, [network, method], js=GO)
+        go.click(None, [network, method], js=BEGIN)
+        method.input(None, [network, method], js=GO_ON)
+        changed.success(None, [network, method], js=GO_ON)
+        photo.change(None, js=END)
         target.input(steps.target, [target, shown], answer, **computes)
         beside.input(steps.beside, [beside, shown], answer, **computes)
         held = other.input(steps.instead_of, [other, shown], answer, **computes)

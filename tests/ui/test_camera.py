@@ -83,11 +83,31 @@ def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
     address = visitor.photo_shown()
     photo = Image.open(io.BytesIO(httpx.get(address).content)).convert("RGB")
     assert photo.size == (640, 480)
-    assert shown.shape == (240, 320, 3)
-    difference = np.abs(np.asarray(photo.resize((320, 240))) - shown).mean(2)
+    height, width, _ = shown.shape
+    assert (width > 120, height) == (True, round(width * 3 / 4))
+    difference = np.abs(np.asarray(photo.resize((width, height))) - shown).mean(2)
     assert difference.mean() < 4
     assert np.percentile(difference, 99) < 40  # what turns has not turned
     assert not visitor.page.locator(".lv").is_visible()
+
+
+def test_a_photo_takes_the_place_of_the_camera(visitor, server, photos):
+    go_live(visitor)
+    visitor.explain(photos / "landscape.jpg")
+    assert visitor.page.locator("#grid").is_visible()
+    assert not visitor.page.locator(".lv").is_visible()
+    assert room_for(server) == 5
+
+
+def test_another_method_goes_on_at_once(visitor):
+    go_live(visitor)
+    before = visitor.page.evaluate("frames.last")
+    visitor.choose("#method-choice", "LayerCAM")
+    visitor.page.wait_for_function("(before) => frames.last !== before && frames.now", arg=before)
+    visitor.page.wait_for_function(PAINTED)
+    visitor.choose("#method-choice", "Score-CAM")
+    visitor.page.locator(".lv-status", has_text="a method of one pass").wait_for()
+    visitor.complaints[:] = [line for line in visitor.complaints if "400" not in line]  # Chromium's own
 
 
 def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):

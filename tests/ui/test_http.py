@@ -72,7 +72,7 @@ def test_the_api_is_described_and_nothing_else_is_offered(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
     assert set(described) == {"/predict", "/explain", "/test"}
     parameters = {p["parameter_name"]: p for p in described["/explain"]["parameters"]}
-    settings = ["score", "method", "instead_of", "weight", "against", "smoothing"]
+    settings = ["score", "method", "instead_of", "weight", "against", "smoothing", "threshold"]
     assert list(parameters) == ["image", "network", "target", "layers", *settings]
     assert parameters["layers"]["python_type"]["type"] == "str | list[str]"
     assert all(p["parameter_has_default"] for name, p in parameters.items() if name != "image")
