@@ -140,6 +140,7 @@ def audit(
                 ray,
                 folder,
                 missing,
+                listing.count - count,
                 asked,
                 named,
                 dict(loading or {}),
