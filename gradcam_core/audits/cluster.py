@@ -109,7 +109,7 @@ class Worker:
         # Ray counts processors, but TensorFlow would take all of the machine's.
         tf.config.threading.set_intra_op_parallelism_threads(cpus)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        self.explainer = Explainer(load(network, **loading), asked)
+        self.explainer = Explainer(load(network, **loading), asked, readers=1 + cpus // 2)
         self.columns = schema(self.explainer.suffixes.values())
 
     def __call__(self, photos: "pa.Table") -> "pa.Table":

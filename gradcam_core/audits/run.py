@@ -125,6 +125,11 @@ def audit(
     network.to_input(network.blank)  # a preprocessing that fails for all photos is no matter of theirs
     listing = listed(network, photos, root, labelled)
     folder = Path(out)
+    if folder.resolve().is_relative_to(Path(photos).resolve()):
+        raise SettingError(
+            f"The folder {str(folder)!r} lies in that of the photos, and would be audited next time. Choose one "
+            "outside."
+        )
     about = _about(network, asked, listing, Path(photos), labelled, rows)
     with _alone_in(folder):
         _begin(folder, about)
