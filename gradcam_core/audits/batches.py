@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import GradcamError, NetworkError, PhotoError
 from ..photos.channels import picture_of
+from ..photos.workers import AT_ONCE
 from .listing import Item
 from .measures import Boxes, of_map, of_photo
 from .rows import filesystem, suffixes
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..networks.classifier import Classifier
 
-READERS = 3  # threads that read photos while a batch is computed; processes of `photos.workers` decode them
+READERS = AT_ONCE + 1  # threads that read photos while a batch is computed; `photos.workers` decodes them
 PATIENCE = 8  # batches that a photo whose label is another class waits for others of its kind
 TOP = 5
 
@@ -67,17 +68,19 @@ class Explainer:
     Args:
         network: a loaded network.
         asked: what is asked of every photo.
+        readers: threads that read photos.
 
     Raises:
         LayerError, SettingError: what is asked for cannot be had.
     """
 
-    def __init__(self, network: "Classifier", asked: Asked) -> None:
+    def __init__(self, network: "Classifier", asked: Asked, readers: int = READERS) -> None:
         from ..maps.many import many
         from ..maps.selection import select
 
         self.network = network
         self.asked = asked
+        self.readers = readers
         self.suffixes = suffixes(asked.layers)
         layers = select(network, asked.layers, asked.method)
         self._run = many(network, layers, asked.method, asked.score, asked.smoothing)
@@ -92,7 +95,7 @@ class Explainer:
         size, number = self.asked.batch, 0
         first: list[_Photo] = []  # to be predicted, and explained for what is predicted
         second: list[_Photo] = []  # to be explained for their label, which is another class
-        for photo in _ahead(self._read, items, 2 * size):
+        for photo in _ahead(self._read, items, 2 * size, self.readers):
             if photo.taken is None:
                 yield photo.row
                 continue
@@ -215,10 +218,10 @@ def _source(path: str) -> "str | pa.NativeFile":
         raise PhotoError(f"{path} cannot be read: {error}.") from error
 
 
-def _ahead(make: Callable[[T], U], things: Iterable[T], count: int) -> Iterator[U]:
+def _ahead(make: Callable[[T], U], things: Iterable[T], count: int, threads: int) -> Iterator[U]:
     """What is made of things, in their order, by threads that are up to ``count`` things ahead."""
     things = iter(things)
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="audit")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="audit")
     try:
         waiting: deque[Future[U]] = deque(pool.submit(make, one) for one in itertools.islice(things, count))
         while waiting:

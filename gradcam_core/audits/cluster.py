@@ -23,7 +23,8 @@ from .rows import parts, place, schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK = 8  # batches that are one task and one file: what is lost when a machine is
+BLOCK = 8  # batches, at least, that are one task and one file: what is lost when a machine is
+FILES = 10_000  # at most, of very many photos: a folder of more takes long to list
 SPARE = 0.1  # of a processor, left by each worker for the tasks that write
 
 
@@ -31,6 +32,7 @@ def run_on_ray(
     address: str | bool,
     folder: Path,
     items: Iterable[Item],
+    count: int,
     asked: Asked,
     network: str | os.PathLike[str],
     loading: dict[str, Any],
@@ -42,17 +44,17 @@ def run_on_ray(
     Args:
         address: True for this machine, or that of a cluster.
         folder: of the audit.
-        items: photos, at paths that all machines see.
+        items, count: photos, at paths that all machines see, and about how many.
         asked: what is asked of them.
         network, loading: what `load` is told, on each machine.
         cpus: processors of each worker.
-        tell: called with the number of rows that are there, about once a second; what it raises ends it.
+        tell: called with the number of rows that are there, every two seconds; what it raises ends it.
 
     Raises:
         SettingError: the cluster cannot be reached, or ended the work.
     """
     ray, data = needed("ray", "ray"), needed("ray.data", "ray")
-    tables = list(_tables(items, BLOCK * asked.batch))
+    tables = list(_tables(items, max(BLOCK * asked.batch, count // FILES)))
     if not tables:
         return
     name = _everywhere(os.fspath(network)) if is_file(os.fspath(network)) else os.fspath(network)
@@ -81,7 +83,7 @@ def run_on_ray(
             try:
                 for count in _counts(folder):
                     tell(count)
-                    if wait([writing], 1).done:
+                    if wait([writing], 2).done:
                         break
             except BaseException:
                 if is_ours:
@@ -107,7 +109,7 @@ class Worker:
         # Ray counts processors, but TensorFlow would take all of the machine's.
         tf.config.threading.set_intra_op_parallelism_threads(cpus)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        self.explainer = Explainer(load(network, **loading), asked)
+        self.explainer = Explainer(load(network, **loading), asked, readers=1 + cpus // 2)
         self.columns = schema(self.explainer.suffixes.values())
 
     def __call__(self, photos: "pa.Table") -> "pa.Table":

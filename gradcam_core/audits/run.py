@@ -19,6 +19,7 @@ from ..networks.loading import load, network_of
 from ..settings import Progress, check_count
 from .batches import Asked, Explainer, Row, Rows
 from .extras import needed
+from .fiftyone import export_fiftyone
 from .listing import Listing, listed
 from .rows import About, parts, photos_in, read_about, read_rows, schema, suffixes, write_about, write_part
 
@@ -50,6 +51,10 @@ class Audit:
     def rows(self, columns: list[str] | None = None, of_class: int | None = None) -> "pa.Table":
         """The rows, as `audits.rows.read_rows` gives them: ``.to_pandas()`` makes a data frame of them."""
         return read_rows(self.folder, columns, of_class)
+
+    def export_fiftyone(self, out: str | os.PathLike[str]) -> Path:
+        """Write everything as a dataset for FiftyOne; see `audits.fiftyone.export_fiftyone`."""
+        return export_fiftyone(self.folder, out)
 
 
 def audit(
@@ -120,6 +125,11 @@ def audit(
     network.to_input(network.blank)  # a preprocessing that fails for all photos is no matter of theirs
     listing = listed(network, photos, root, labelled)
     folder = Path(out)
+    if folder.resolve().is_relative_to(Path(photos).resolve()):
+        raise SettingError(
+            f"The folder {str(folder)!r} lies in that of the photos, and would be audited next time. Choose one "
+            "outside."
+        )
     about = _about(network, asked, listing, Path(photos), labelled, rows)
     with _alone_in(folder):
         _begin(folder, about)
@@ -135,6 +145,7 @@ def audit(
                 ray,
                 folder,
                 missing,
+                listing.count - count,
                 asked,
                 named,
                 dict(loading or {}),

@@ -26,7 +26,7 @@ from .sources import read_file
 
 log = logging.getLogger("gradcam")
 
-AT_ONCE = 2  # photos that are decoded: memory has to do for all of them
+AT_ONCE = max(2, min(8, (os.cpu_count() or 2) // 4))  # photos that are decoded: memory has to do for all of them
 START_SECONDS = 60
 ANSWER_SECONDS = 10  # by the clock; what a worker limits is its processor time, whatever else the machine does
 

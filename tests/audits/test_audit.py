@@ -199,6 +199,11 @@ def test_a_folder_that_cannot_be_written_is_said(network, photos, tmp_path):
         gc.audit(network, photos, tmp_path / "file" / "out")
 
 
+def test_an_audit_does_not_lie_in_its_own_photos(network, photos):
+    with pytest.raises(gc.SettingError, match="lies in that of the photos"):
+        gc.audit(network, photos, photos / "audit")
+
+
 def test_rows_of_a_class_are_read_alone(whole):
     found = {row["photo"] for row in whole.rows(["photo"], of_class=1).to_pylist()}
     expected = {name for name in by_photo(whole) if name.startswith("golden_retriever")}
