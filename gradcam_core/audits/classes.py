@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .counter_test import Effects, sign_test
+from .counter_test import Effects, hottest, sign_test
 from .groups import Group, groups
 from .measures import covered
 from .rows import About
 from .traits import TRAITS
 
 SAMPLE = 4000  # photos of a class whose traits are kept
+REST = 400  # photos of a class beside a candidate, from which those for its counter-test are drawn
 SURE_ERRORS = 200  # of a class, that are kept
 SIGNIFICANT = 0.01
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
@@ -25,6 +26,8 @@ class Suspect:
 
     group: Group
     photos: list[str]
+    rest: list[str]
+    usual: np.ndarray  # bool (rest, h, w): of a candidate, `counter_test.hottest` of each photo of the rest
     effects: Effects | None = None
     is_borne_out: bool = False
 
@@ -85,11 +88,6 @@ class OfClass:
     traits: dict[str, np.ndarray] = field(default_factory=dict)
     suspects: list[Suspect] = field(default_factory=list)
 
-    def parted(self, suspect: Suspect) -> tuple[list[str], list[str]]:
-        """The photos of a group, and the others of the class."""
-        members = set(suspect.photos)
-        return suspect.photos, [photo for photo in self.photos if photo not in members]
-
     def about(self) -> dict[str, Any]:
         """What findings.json says of it."""
         return {
@@ -118,7 +116,7 @@ def of_class(rows: Mapping[str, Sequence[Any]], index: int, about: About, seed: 
     """
     read = [i for i, error in enumerate(rows["error"]) if error is None]
     rows = {name: [values[i] for i in read] for name, values in rows.items()}
-    photos = rows["photo"]
+    photos = list(rows["photo"])
     one = OfClass(index, about.classes[index] if index < len(about.classes) else f"class {index}", photos)
     labelled = [i for i, label in enumerate(rows["label_index"]) if label is not None]
     one.labelled = len(labelled)
@@ -167,8 +165,11 @@ def _groups(one: OfClass, rows: Mapping[str, Sequence[Any]], maps: Sequence[Any]
     heat = np.maximum(raw, 0)
     total = heat.sum((1, 2), keepdims=True)
     one.mean_map = (heat / np.where(total > 0, total, 1)).mean(0, dtype=np.float64)
+    names = np.array(one.photos, object)[usual]
     for group in groups(raw, seed):
-        one.suspects.append(Suspect(group, [one.photos[usual[i]] for i in np.flatnonzero(group.members)]))
+        others = np.flatnonzero(~group.members)[: REST if group.is_candidate else 0]
+        rest, at = names[others].tolist(), hottest(group.region, raw[others])
+        one.suspects.append(Suspect(group, names[group.members].tolist(), rest, at))
 
 
 def place(region: np.ndarray) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SIGNIFICANT = 0.01  # for all candidates of an audit together
 DOUBLED = math.log(2)  # log-odds: the least that a region must do to the odds of the class, both ways
-PHOTOS = 48  # of a group, of the class's others and of other classes, that are tried at most
-DRAWS = 4  # places drawn at random for each photo, beside the suspected one
+PHOTOS = 32  # of a group, of the class's others and of other classes, that are tried at most
+DRAWS = 3  # places drawn at random for each photo, beside the suspected one
 OVERLAP = 0.25  # of the region, at most, that a place drawn at random may share with it, where there is such a place
 CLIPPED = 1e-6  # of probabilities whose logits are not known
 
@@ -32,10 +32,10 @@ class Effects:
     Attributes:
         group, rest, others: of the group's photos, the class's other photos and photos of other classes: float64
             (photos, 3): as they are, with the region hidden, with as much hidden at random (the mean of the draws).
-        pasted: of photos of other classes: float64 (others, 3): as they are, with the region of a group's photo, with
-            the same region of a photo of the class that is not in the group.
-        taken_for: how many of the others are taken for the class: as they are, with the group's region, with the
-            rest's: int (3,).
+        pasted: of photos of other classes: float64 (others, 4): as they are, with the region of a group's photo, with
+            the same region of a photo of the class that is not in the group, with the usual evidence: as much of such
+            a photo, where it is hottest.
+        taken_for: how many of the others are taken for the class: int (4,), as they are and with each of the three.
     """
 
     group: np.ndarray
@@ -50,13 +50,16 @@ class Effects:
 
         hidden: how much more the group's photos lose than with as much hidden at random.
         group: how much more they lose, beyond random, than photos of the rest, with which they are paired as they come.
-        pasted: how much more other photos gain by the group's region than by the rest's.
+        pasted: how much more other photos gain by the group's region than by the same region of the rest.
+        usual: how much more they gain by it than by the usual evidence. What does no more may be the object itself,
+        which lies there now and then.
         """
         group, rest = (of[:, 2] - of[:, 1] for of in (self.group, self.rest))
         return {
             "hidden": group,
             "group": group - np.resize(rest, len(group)),
             "pasted": self.pasted[:, 1] - self.pasted[:, 2],
+            "usual": self.pasted[:, 1] - self.pasted[:, 3],
         }
 
     @property
@@ -100,6 +103,7 @@ def effects(
     group: Sequence[np.ndarray],
     rest: Sequence[np.ndarray],
     others: Sequence[np.ndarray],
+    usual: Sequence[np.ndarray],
     seed: int = 0,
 ) -> Effects:
     """Hide the region and paste it, and ask the network.
@@ -113,27 +117,29 @@ def effects(
         group: photos of the class in which it is suspected, uint8 (H, W, 3); at least one.
         rest: the class's other photos; at least one.
         others: photos of other classes; at least one.
+        usual: for each photo of the rest, the region at the place where that photo is hottest, bool (h, w).
         seed: of the places and pairs that are drawn.
     """
     rng = np.random.default_rng(seed)
     mask = over_photo(cells, network.input_size)
-    found, scenes = [], [[scene_of(network, photo) for photo in photos] for photos in (group, rest, others)]
+    hidden, scenes = [], [[scene_of(network, photo) for photo in photos] for photos in (group, rest, others)]
     for some in scenes:
         variants = [[s.image, np.where(mask, s.blank, s.image)] for s in some]
         for scene, images in zip(some, variants, strict=True):
             places = [over_photo(place, network.input_size) for place in elsewhere(cells, DRAWS, rng)]
             images += [np.where(place, scene.blank, scene.image) for place in places]
         odds = log_odds(network, target, (image for images in variants for image in images))[0].reshape(len(some), -1)
-        found.append(np.column_stack([odds[:, 0], odds[:, 1], odds[:, 2:].mean(1)]))
-    donors = [some[i].image for some in scenes[:2] for i in rng.integers(len(some), size=len(scenes[2]))]
-    bases = [scene.image for scene in scenes[2]] * 2
-    pasted, wins = log_odds(network, target, (np.where(mask, of, base) for of, base in zip(donors, bases, strict=True)))
-    _, plain = log_odds(network, target, bases[: len(others)])
-    return Effects(
-        *found,
-        pasted=np.column_stack([found[2][:, 0], *np.split(pasted, 2)]),
-        taken_for=np.array([plain.sum(), *(part.sum() for part in np.split(wins, 2))]),
-    )
+        hidden.append(np.column_stack([odds[:, 0], odds[:, 1], odds[:, 2:].mean(1)]))
+    bases = [scene.image for scene in scenes[2]]
+    from_group = [(scenes[0][i].image, mask) for i in rng.integers(len(group), size=len(bases))]
+    drawn = rng.integers(len(rest), size=len(bases))
+    from_rest = [(scenes[1][i].image, mask) for i in drawn]
+    at_hottest = [(scenes[1][i].image, over_photo(usual[i], network.input_size)) for i in drawn]
+    images = [*bases]
+    for donors in (from_group, from_rest, at_hottest):
+        images += [np.where(where, donor, base) for (donor, where), base in zip(donors, bases, strict=True)]
+    odds, wins = (values.reshape(4, -1) for values in log_odds(network, target, images))
+    return Effects(hidden[0], hidden[1], hidden[2], odds.T, wins.sum(1))
 
 
 def over_photo(cells: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -144,6 +150,14 @@ def over_photo(cells: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def elsewhere(cells: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
     """The region at other places of the map: bool (h, w) each, drawn from those that share least with it."""
+    places = shifted(cells)
+    shared = np.array([(place & cells).sum() for place in places]) / cells.sum()
+    allowed = np.flatnonzero(shared <= max(OVERLAP, shared.min()))
+    return [places[i] for i in rng.choice(allowed, count)]
+
+
+def shifted(cells: np.ndarray) -> list[np.ndarray]:
+    """The region at every place of the map at which it fits: bool (h, w) each."""
     rows, columns = np.flatnonzero(cells.any(1)), np.flatnonzero(cells.any(0))
     shape = cells[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     places = []
@@ -152,9 +166,14 @@ def elsewhere(cells: np.ndarray, count: int, rng: np.random.Generator) -> list[n
             place = np.zeros_like(cells)
             place[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
             places.append(place)
-    shared = np.array([(place & cells).sum() for place in places]) / cells.sum()
-    allowed = np.flatnonzero(shared <= max(OVERLAP, shared.min()))
-    return [places[i] for i in rng.choice(allowed, count)]
+    return places
+
+
+def hottest(cells: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """bool (n, h, w): the region, bool (h, w), at the place where each map, float (n, h, w), has most heat."""
+    places = np.array(shifted(cells))
+    heat = np.maximum(maps, 0).reshape(len(maps), cells.size) @ places.reshape(-1, cells.size).T.astype(np.float32)
+    return places[heat.argmax(1)]
 
 
 def log_odds(network: "Classifier", target: int, images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +187,8 @@ def log_odds(network: "Classifier", target: int, images: Iterable[np.ndarray]) -
         images: uint8 (h, w, 3), at the network's input size.
     """
     size = max(1, min(32, BATCH_PIXELS // int(np.prod(network.input_size))))
-    odds, wins, batch = [], [], []
+    odds, wins = [], []
+    batch: list[np.ndarray] = []
 
     def ask() -> None:
         logits = network.predict_logits(np.concatenate([network.to_input(image) for image in batch])).astype(np.float64)

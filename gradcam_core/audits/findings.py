@@ -13,14 +13,14 @@ from ..errors import PhotoError
 from ..settings import Progress
 from .classes import OfClass, of_class
 from .counter_test import PHOTOS, Effects, effects
-from .rows import About, _whole, read_about, read_rows
+from .rows import About, read_about, read_rows, whole
 from .traits import LARGE, SIGNIFICANT, TRAITS, difference
 
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier
 
 FORMAT = 1
-CANDIDATES = 64  # that are tested, at most: those that stand apart most
+CANDIDATES = 32  # that are tested, at most: those that stand apart most
 SHOWN = 200  # photos that a finding names, at most
 CONFUSED, LEAST_CONFUSED = 0.1, 5  # of a class's photos, and photos, from which a confusion is a finding
 SURE = 0.9  # from this probability on, a wrong answer is a confident one
@@ -78,8 +78,15 @@ class Findings:
     format: int = field(default=FORMAT)
 
     def text(self, count: int = 5) -> str:
-        """The ``count`` most important findings in plain words, a line each; one line where there are none."""
-        lines = [f"{number}. {finding.sentence}" for number, finding in enumerate(self.findings[:count], 1)]
+        """The most important findings in plain words, a line each, at most ``count`` and two of each other kind.
+
+        Of shortcuts all that fit are told; where nothing was found, that is the line.
+        """
+        told: list[Finding] = []
+        for finding in self.findings:
+            same = sum(other.kind == finding.kind for other in told)
+            told += [finding] if finding.kind == "shortcut" or same < 2 else []
+        lines = [f"{number}. {finding.sentence}" for number, finding in enumerate(told[:count], 1)]
         return "\n".join(lines) or "Nothing was found that stands out."
 
 
@@ -131,7 +138,7 @@ def find(
         candidates=sum(suspect.group.is_candidate for one in of_each for suspect in one.suspects),
     )
     text = json.dumps(asdict(findings), ensure_ascii=False, allow_nan=False)
-    _whole(folder / "findings.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    whole(folder / "findings.json", lambda path: path.write_text(text + "\n", encoding="utf-8"))
     return findings
 
 
@@ -156,26 +163,35 @@ def _tested(
     suspects = sorted(suspects, key=lambda pair: -pair[1].group.separability)[:CANDIDATES]
     for done, (one, suspect) in enumerate(suspects, 1):
         rng = np.random.default_rng([seed, one.index])
-        others = [photo for other in of_each if other is not one for photo in other.photos[:SHOWN]]
-        chosen = [_some(photos, read, rng) for photos in (*one.parted(suspect), others)]
-        if all(chosen):
-            suspect.effects = effects(network, one.index, suspect.group.region, *chosen, seed=seed)
+        strangers = [photo for other in of_each if other is not one for photo in other.photos[:SHOWN]]
+        group, rest, others = (_some(photos, read, rng) for photos in (suspect.photos, suspect.rest, strangers))
+        if group and rest and others:
+            suspect.effects = effects(
+                network,
+                one.index,
+                suspect.group.region,
+                list(group.values()),
+                list(rest.values()),
+                list(others.values()),
+                [suspect.usual[i] for i in rest],
+                seed,
+            )
         if progress:
             progress(done, len(suspects))
-    tested = [suspect for _, suspect in suspects if suspect.effects is not None]
-    for suspect in tested:
-        suspect.is_borne_out = suspect.effects.bears_out(len(tested))
-    return len(tested)
+    tested = sum(suspect.effects is not None for _, suspect in suspects)
+    for _, suspect in suspects:
+        suspect.is_borne_out = suspect.effects is not None and suspect.effects.bears_out(tested)
+    return tested
 
 
-def _some(photos: Sequence[str], read: Read, rng: np.random.Generator) -> list[np.ndarray]:
-    """Some of these photos, drawn at random; those that cannot be read any more are left out."""
-    found = []
+def _some(photos: Sequence[str], read: Read, rng: np.random.Generator) -> dict[int, np.ndarray]:
+    """Some of these photos by their place, drawn at random; those that cannot be read any more are left out."""
+    found: dict[int, np.ndarray] = {}
     for i in rng.permutation(len(photos)):
         if len(found) == PHOTOS:
             break
         try:
-            found.append(read(photos[i]))
+            found[int(i)] = read(photos[i])
         except PhotoError:
             continue
     return found
@@ -187,7 +203,7 @@ def _of_classes(of_each: Sequence[OfClass]) -> list[Finding]:
         for suspect in one.suspects:
             if suspect.is_borne_out and suspect.effects is not None:
                 found.append(_shortcut(one, suspect.photos, suspect.where, suspect.effects))
-        if one.is_outside:
+        if one.is_outside and one.inside is not None and one.area is not None:
             found.append(
                 Finding(
                     "outside",
@@ -213,7 +229,7 @@ def _of_classes(of_each: Sequence[OfClass]) -> list[Finding]:
 
 def _shortcut(one: OfClass, photos: list[str], where: str, of: Effects) -> Finding:
     medians = {name: float(np.median(values)) for name, values in of.differences.items()}
-    before, with_group, with_rest = (int(count) for count in of.taken_for)
+    before, with_group, with_rest, with_usual = (int(count) for count in of.taken_for)
     sentence = (
         f"{one.name} hangs on something {where} in {len(photos)} of its {len(one.photos)} photos: hidden there, the "
         f"odds of the class are {np.exp(medians['hidden']):.2g} times lower than with as much hidden elsewhere; pasted "
@@ -224,7 +240,7 @@ def _shortcut(one: OfClass, photos: list[str], where: str, of: Effects) -> Findi
         "log_odds": medians,
         "p_values": of.p_values,
         "tested": {"group": len(of.group), "rest": len(of.rest), "others": len(of.others)},
-        "taken_for": {"before": before, "group": with_group, "rest": with_rest},
+        "taken_for": {"before": before, "group": with_group, "rest": with_rest, "usual": with_usual},
     }
     return Finding("shortcut", sentence, one.index, numbers, photos[:SHOWN], len(photos), min(medians.values()))
 

@@ -16,8 +16,9 @@ from .extras import needed
 MOST_CLUSTERS = 8
 SAMPLE = 4000  # maps of a class that are clustered, at most, drawn evenly
 LEAST = 8  # photos of a group
-EVEN = 0.75  # the separability of numbers that are spread evenly: above it there are two groups rather than one
+APART = 0.7  # separability from which a group may stand apart: a Gaussian has 0.64, numbers spread evenly 0.75
 REGION = 0.4  # of the most that a cell's heat is above the rest's: cells above it are the region
+COLD = 2 / 3  # of the group's share of heat in the region, that the rest may have there at most
 LARGEST = 0.25  # of the cells, that the region of a candidate may take
 MOST = 0.9  # of the class, that a group may take: else it is the class
 
@@ -42,12 +43,12 @@ class Group:
 
     @property
     def is_candidate(self) -> bool:
-        """Whether it stands apart, at one small place, where the rest has less than half as much of its heat."""
+        """Whether it stands apart, at one small place, where the rest has less of its heat."""
         return (
-            self.separability > EVEN
+            self.separability > APART
             and self.region.mean() <= LARGEST
             and LEAST <= self.members.sum() <= MOST * len(self.members)
-            and self.elsewhere < self.heat / 2
+            and self.elsewhere < COLD * self.heat
         )
 
 

@@ -6,10 +6,20 @@ import numpy as np
 import pytest
 from tiny_networks import cam_network, colour_network, noise
 
-from gradcam_core.audits.counter_test import DOUBLED, Effects, effects, elsewhere, log_odds, over_photo, sign_test
+from gradcam_core.audits.counter_test import (
+    DOUBLED,
+    Effects,
+    effects,
+    elsewhere,
+    hottest,
+    log_odds,
+    over_photo,
+    sign_test,
+)
 
 REGION = np.zeros((3, 4), bool)
 REGION[2, 1:3] = True  # a sixth of the photo
+AT_TOP = np.roll(REGION, -2, axis=0)[np.newaxis].repeat(2, 0)  # where the rest is hottest: black, over half of the blue
 
 
 def photo(level: int = 0) -> np.ndarray:
@@ -28,18 +38,20 @@ def marked(pixels: np.ndarray) -> np.ndarray:
 
 def test_hiding_and_pasting_do_what_can_be_computed_by_hand():
     # The log-odds of red are twice the mean of red minus that of blue, whose channels do not go below 0.
-    found = effects(colour_network(), 0, REGION, [marked(photo())] * 3, [photo()] * 2, [photo(51), photo(102)])
+    found = effects(colour_network(), 0, REGION, [marked(photo())] * 3, [photo()] * 2, [photo(51), photo(102)], AT_TOP)
     hidden = round(255 / 6) / 255 / 6  # the mean colour of the photo, in the region
     np.testing.assert_allclose(found.group, [[2 / 6, 2 * hidden, 2 / 6 + 2 * hidden]] * 3, atol=1e-6)
     np.testing.assert_allclose(found.rest, 0, atol=1e-6)
     np.testing.assert_allclose(found.pasted[:, 0], [-0.2, -0.4], atol=1e-6)
     np.testing.assert_allclose(found.pasted[:, 1], [2 / 6 - 0.2, 2 / 6 - 0.4], atol=1e-6)
     np.testing.assert_allclose(found.pasted[:, 2], [-0.2, -0.4], atol=1e-6)
-    assert found.taken_for.tolist() == [0, 1, 0]
+    np.testing.assert_allclose(found.pasted[:, 3], [-0.2 * 2 / 3, -0.4 * 2 / 3], atol=1e-6)
+    assert found.taken_for.tolist() == [0, 1, 0, 0]
     assert {name: round(float(np.median(of)), 3) for name, of in found.differences.items()} == {
         "hidden": round(2 / 6, 3),
         "group": round(2 / 6, 3),
         "pasted": round(2 / 6, 3),
+        "usual": round(2 / 6 - 0.1, 3),
     }
 
 
@@ -49,6 +61,14 @@ def test_a_region_lies_over_the_pixels_of_its_cells():
     assert np.argwhere(found[..., 0]).min(0).tolist() == [8, 5]
     assert np.argwhere(found[..., 0]).max(0).tolist() == [11, 14]
     assert found.sum() == 40
+
+
+def test_the_hottest_place_is_where_the_region_would_hold_most_heat():
+    maps = np.zeros((2, 3, 4), np.float32)
+    maps[0, 0, 2:] = 1, 3
+    maps[0, 2, 0] = -9
+    maps[1, 1, 0] = 2
+    assert [np.argwhere(place).tolist() for place in hottest(REGION, maps)] == [[[0, 2], [0, 3]], [[1, 0], [1, 1]]]
 
 
 def test_places_drawn_at_random_share_little_with_the_region_and_have_its_shape():
@@ -75,7 +95,7 @@ def test_log_odds_are_those_of_the_probabilities(activation):
     assert wins.tolist() == [network.predict(one, 1)[0].index == 1 for one in photos]
 
 
-def made(hidden: float, group: float, pasted: float, count: int = 20) -> Effects:
+def made(hidden: float, group: float, pasted: float, usual: float, count: int = 20) -> Effects:
     """Effects whose differences all have these values."""
     column = np.zeros(count)
     rest = hidden - group
@@ -83,23 +103,23 @@ def made(hidden: float, group: float, pasted: float, count: int = 20) -> Effects
         group=np.column_stack([column, column - hidden, column]),
         rest=np.column_stack([column, column - rest, column]),
         others=np.zeros((count, 3)),
-        pasted=np.column_stack([column, column + pasted, column]),
-        taken_for=np.zeros(3, int),
+        pasted=np.column_stack([column, column + pasted, column, column + pasted - usual]),
+        taken_for=np.zeros(4, int),
     )
 
 
-def test_only_what_doubles_the_odds_three_ways_is_borne_out():
-    assert made(1, 1, 1).bears_out()
-    for which in range(3):
-        effect = [1.0, 1.0, 1.0]
+def test_only_what_doubles_the_odds_in_every_way_is_borne_out():
+    assert made(1, 1, 1, 1).bears_out()
+    for which in range(4):
+        effect = [1.0] * 4
         effect[which] = DOUBLED - 0.01
         assert not made(*effect).bears_out()
 
 
 def test_the_more_candidates_the_more_photos_are_needed():
-    assert made(1, 1, 1, count=8).bears_out(candidates=2)  # 2 ** -8 = 0.0039
-    assert not made(1, 1, 1, count=8).bears_out(candidates=3)
-    assert not made(1, 1, 1, count=6).bears_out()
+    assert made(1, 1, 1, 1, count=8).bears_out(candidates=2)  # 2 ** -8 = 0.0039
+    assert not made(1, 1, 1, 1, count=8).bears_out(candidates=3)
+    assert not made(1, 1, 1, 1, count=6).bears_out()
 
 
 def test_a_sign_test_counts_what_lies_above():
