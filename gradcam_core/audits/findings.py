@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 FORMAT = 1
 CANDIDATES = 32  # that are tested, at most: those that stand apart most
 SHOWN = 200  # photos that a finding names, at most
-CONFUSED, LEAST_CONFUSED = 0.1, 5  # of a class's photos, and photos, from which a confusion is a finding
+CONFUSED, LEAST_CONFUSED, CONFUSIONS = (
+    0.1,
+    5,
+    10,
+)  # of a class's photos, and photos, from which one is a finding; at most
 SURE = 0.9  # from this probability on, a wrong answer is a confident one
 KINDS = ("shortcut", "outside", "confusion", "errors", "trait")
 """What findings are, in the order of their rank."""
@@ -125,7 +129,7 @@ def find(
     ]
     is_labelled = (label >= 0) & ~failed
     tested = _tested(folder, about, of_each, network, read, seed, progress) if network is not None else 0
-    found = [*_of_classes(of_each), *_traits(of_each), *_errors(of_each)]
+    found = [*_of_classes(of_each), *_confusions(of_each), *_traits(of_each), *_errors(of_each)]
     found.sort(key=lambda finding: (KINDS.index(finding.kind), -finding.weight))
     findings = Findings(
         photos=len(label),
@@ -216,15 +220,20 @@ def _of_classes(of_each: Sequence[OfClass]) -> list[Finding]:
                     one.area - one.inside,
                 )
             )
+    return found
+
+
+def _confusions(of_each: Sequence[OfClass]) -> list[Finding]:
+    found = []
+    for one in of_each:
         for name, photos in one.confusions:
             share = len(photos) / one.labelled
             if len(photos) >= LEAST_CONFUSED and share >= CONFUSED:
-                sentence = (
-                    f"{share:.0%} of the photos of {one.name} ({len(photos)} of {one.labelled}) are taken for {name}."
-                )
+                count = f"{len(photos)} of {one.labelled}"
+                sentence = f"{share:.0%} of the photos of {one.name} ({count}) are taken for {name}."
                 numbers = {"share": share, "of": one.labelled, "as": name}
                 found.append(Finding("confusion", sentence, one.index, numbers, photos[:SHOWN], len(photos), share))
-    return found
+    return sorted(found, key=lambda finding: -finding.weight)[:CONFUSIONS]
 
 
 def _shortcut(one: OfClass, photos: list[str], where: str, of: Effects) -> Finding:

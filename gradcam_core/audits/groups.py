@@ -44,7 +44,7 @@ class Group:
     @property
     def is_candidate(self) -> bool:
         """Whether it stands apart, at one small place, where the rest has less of its heat."""
-        return (
+        return bool(
             self.separability > APART
             and self.region.mean() <= LARGEST
             and LEAST <= self.members.sum() <= MOST * len(self.members)
