@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,19 @@ from .measures import covered
 from .rows import About
 from .traits import TRAITS
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SAMPLE = 4000  # photos of a class whose traits are kept
 REST = 400  # photos of a class beside a candidate, from which those for its counter-test are drawn
 SURE_ERRORS = 200  # of a class, that are kept
 SIGNIFICANT = 0.01
-ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
+COLUMNS = (
+    "photo", "label_index", "predicted", "predicted_index", "probability",
+    "map", "label_map", "map_height", "map_width", "inside", "label_inside", "border", "label_border",
+    "width", "height", "brightness", "contrast", "saturation", "sharpness", "boxes", "error",
+)  # fmt: skip
+HEIGHTS, SIDES = ("top", "middle", "bottom"), ("left", "centre", "right")
 
 
 @dataclass(eq=False)
@@ -105,11 +113,21 @@ class OfClass:
         }
 
 
+def columns_of(table: "pa.Table") -> dict[str, Sequence[Any]]:
+    """The columns of rows as lists; of maps, lists of float32 arrays, which share the table's memory."""
+    columns = {name: table[name].to_pylist() for name in table.column_names if not name.endswith("map")}
+    for name in ("map", "label_map"):
+        column = table[name].combine_chunks()
+        ends, values, is_null = column.offsets.to_numpy(), column.values.to_numpy(), column.is_null().to_pylist()
+        columns[name] = [None if is_null[i] else values[ends[i] : ends[i + 1]] for i in range(len(column))]
+    return columns
+
+
 def of_class(rows: Mapping[str, Sequence[Any]], index: int, about: About, seed: int = 0) -> OfClass:
     """The numbers of one class.
 
     Args:
-        rows: the columns of its rows, as `rows.read_rows` gives them for a class.
+        rows: COLUMNS of its rows, as `columns_of` gives them.
         index: of the class.
         about: the audit.
         seed: of the clustering.
@@ -179,7 +197,7 @@ def place(region: np.ndarray) -> str:
     ('at the bottom left', 'in the centre')
     """
     centre = [(np.flatnonzero(region.any(1 - axis)).mean() + 0.5) / region.shape[axis] for axis in (0, 1)]
-    row, column = (names[min(int(3 * at), 2)] for names, at in zip((ROWS, COLUMNS), centre, strict=True))
+    row, column = (names[min(int(3 * at), 2)] for names, at in zip((HEIGHTS, SIDES), centre, strict=True))
     if (row, column) == ("middle", "centre"):
         return "in the centre"
     if row == "middle":

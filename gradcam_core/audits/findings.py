@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import PhotoError
 from ..settings import Progress
-from .classes import OfClass, of_class
+from .classes import COLUMNS, OfClass, columns_of, of_class
 from .counter_test import PHOTOS, Effects, effects
 from .rows import About, read_about, read_rows, whole
 from .traits import LARGE, SIGNIFICANT, TRAITS, difference
@@ -124,7 +124,7 @@ def find(
     failed = np.array([error is not None for error in light["error"]], bool)
     home = np.where(label >= 0, label, predicted)  # the class that a row is read with
     of_each = [
-        of_class(read_rows(folder, None, int(index)).to_pydict(), int(index), about, seed)
+        of_class(columns_of(read_rows(folder, COLUMNS, int(index))), int(index), about, seed)
         for index in np.unique(home[home >= 0])
     ]
     is_labelled = (label >= 0) & ~failed

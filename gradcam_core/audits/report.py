@@ -26,6 +26,7 @@ from ..photos import read_image
 from ..pictures import SCRIPTS
 from ..pictures.render import COLORMAPS, lookup_table
 from ..settings import Progress
+from .classes import columns_of
 from .findings import Findings
 from .rows import About, read_about, read_rows, whole
 
@@ -96,17 +97,21 @@ def _chosen(folder: Path, findings: Findings, seed: int) -> list[dict[str, Any]]
         shown |= {names[i] for i in others}
     rows: list[dict[str, Any]] = []
     for one in findings.classes:
-        table = read_rows(folder, list(COLUMNS), one["index"])
-        rows += [row for row in table.to_pylist() if row["photo"] in shown]
+        columns = columns_of(read_rows(folder, COLUMNS, one["index"]))
+        for i in [i for i, photo in enumerate(columns["photo"]) if photo in shown]:
+            row = {name: columns[name][i] for name in COLUMNS}
+            rows.append({**row, "map": _levels(row["map"]), "label_map": _levels(row["label_map"])})
     found = {row["photo"] for row in rows}
     failed = read_rows(folder, ["photo", "error"]).to_pylist()
     nothing = dict.fromkeys(COLUMNS)
     return rows + [{**nothing, **row} for row in failed if row["error"] and row["photo"] not in found]
 
 
-def _levels(raw: Sequence[float] | None, count: int) -> bytes:
+def _levels(raw: np.ndarray | None) -> bytes | None:
     """The heat of a map as bytes, 255 at its peak."""
-    heat = np.zeros(count, np.float32) if raw is None else np.maximum(np.asarray(raw, np.float32), 0)
+    if raw is None:
+        return None
+    heat = np.maximum(raw, 0)
     return np.rint(255 * heat / (heat.max(initial=0) or 1)).astype(np.uint8).tobytes()
 
 
@@ -116,10 +121,10 @@ def _maps(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         predicted, labelled = b"", b""
         for row in rows[start : start + PART]:
             cells = (row["map_height"] or 0) * (row["map_width"] or 0)
-            predicted += _levels(row["map"], cells)
+            predicted += row["map"] or bytes(cells)
             is_wrong = None not in (row["label_index"], row["predicted_index"])
-            is_wrong = is_wrong and row["label_index"] != row["predicted_index"]
-            labelled += _levels(row["label_map"], cells) if is_wrong else b""
+            if is_wrong and row["label_index"] != row["predicted_index"]:
+                labelled += row["label_map"] or bytes(cells)
         texts = (base64.b64encode(part).decode() for part in (predicted, labelled))
         _put(folder, f"maps-{number:03}.js", f"takeMaps({number}, {', '.join(map(json.dumps, texts))});\n".encode())
 

@@ -205,7 +205,7 @@ def read_rows(
         chosen = (label == of_class) | (label.is_null() & (predicted == of_class))
     try:
         rows = dataset.dataset(files, format="parquet", filesystem=place(folder)[0])
-        return rows.to_table(columns, filter=chosen)
+        return rows.to_table(None if columns is None else list(columns), filter=chosen)
     except (pa.ArrowException, OSError) as error:
         for _ in photos_in(folder):
             pass  # names the part that is damaged
