@@ -72,16 +72,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> int:
     """Audit photos; returns the exit code."""
     network = load_network(options)  # says what is being downloaded, and how the network is read
-    bars: list[tqdm] = []
+    bars: dict[str, tqdm] = {}
 
     def progress_of(what: str) -> Progress:
         def progress(done: int, total: int) -> None:
-            if not bars or bars[-1].desc != f"{what}: ":
+            if what not in bars:
                 unit = "test" if what == "counter-tests" else "photo"
-                bars.append(
-                    tqdm(None, what, total, unit=unit, initial=done, file=sys.stderr, disable=None, smoothing=0)
-                )
-            bars[-1].update(done - bars[-1].n)
+                how = {"total": total, "initial": done, "unit": unit, "file": sys.stderr, "smoothing": 0}
+                bars[what] = tqdm(desc=what, disable=None, **how)
+            bars[what].update(done - bars[what].n)
 
         return progress
 
@@ -108,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.rows_only:
             found = conclude(found, network, progress_of)
     finally:
-        for bar in bars:
+        for bar in bars.values():
             bar.close()
     failed = f", {found.failed} of them failed" if found.failed else ""
     print(f"{found.photos} photos{failed}: rows in {options.rows or found.folder / 'rows'}")
