@@ -92,7 +92,7 @@ def write_about(folder: Path, about: About) -> None:
         WriteError: the folder cannot be written.
     """
     text = json.dumps(asdict(about), indent=2, ensure_ascii=False) + "\n"
-    _whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
+    whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def suffixes(layers: Sequence[str]) -> dict[str, str]:
@@ -178,7 +178,7 @@ def write_part(folder: Path, rows: Sequence[Mapping[str, Any]], columns: "pa.Sch
     """
     pa, parquet = needed("pyarrow"), needed("pyarrow.parquet")
     table = pa.Table.from_pylist(list(rows), schema=columns)
-    _whole(folder / "rows" / f"part-{number:06}.parquet", lambda path: parquet.write_table(table, path))
+    whole(folder / "rows" / f"part-{number:06}.parquet", lambda path: parquet.write_table(table, path))
 
 
 def read_rows(
@@ -205,7 +205,7 @@ def read_rows(
         chosen = (label == of_class) | (label.is_null() & (predicted == of_class))
     try:
         rows = dataset.dataset(files, format="parquet", filesystem=place(folder)[0])
-        return rows.to_table(columns, filter=chosen)
+        return rows.to_table(None if columns is None else list(columns), filter=chosen)
     except (pa.ArrowException, OSError) as error:
         for _ in photos_in(folder):
             pass  # names the part that is damaged
@@ -229,7 +229,7 @@ def photos_in(folder: str | os.PathLike[str]) -> Iterator[list[str]]:
             ) from error
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
+def whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under another name, and give it its own when it is complete."""
     part = path.with_name(f".{path.name}.part")
     try:

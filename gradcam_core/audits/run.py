@@ -5,9 +5,9 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,14 @@ import numpy as np
 from ..errors import SettingError, WriteError
 from ..maps.explain import versions
 from ..networks.loading import load, network_of
+from ..photos.channels import picture_of
 from ..settings import Progress, check_count
 from .batches import Asked, Explainer, Row, Rows
 from .extras import needed
 from .fiftyone import export_fiftyone
+from .findings import Findings, find
 from .listing import Listing, listed
+from .report import write_report
 from .rows import About, parts, photos_in, read_about, read_rows, schema, suffixes, write_about, write_part
 
 if TYPE_CHECKING:
@@ -42,11 +45,15 @@ class Audit:
         folder: where everything lies.
         photos: how many there are.
         failed: how many of them could not be read or explained; each has a row that says why.
+        findings: what was found in the rows; None where only rows were asked for.
+        report: the page that shows it; None where only rows were asked for.
     """
 
     folder: Path
     photos: int
     failed: int
+    findings: Findings | None = None
+    report: Path | None = None
 
     def rows(self, columns: list[str] | None = None, of_class: int | None = None) -> "pa.Table":
         """The rows, as `audits.rows.read_rows` gives them: ``.to_pandas()`` makes a data frame of them."""
@@ -73,10 +80,13 @@ def audit(
     ray: str | bool = False,
     cpus: int = 4,
     rows: str | None = None,
+    report: bool = True,
     loading: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Audit:
-    """Predict and explain every photo of a folder, for what is predicted and for its label, and keep all as rows.
+    """Predict and explain every photo of a folder, for what is predicted and for its label, and say what stands out.
+
+    All is kept as rows, in which is looked for what a person would look for; a page shows it with its photos.
 
     The same call goes on where an earlier one was stopped. A photo that cannot be read is a row with its error.
 
@@ -95,6 +105,7 @@ def audit(
         cpus: processors of each of Ray's workers, at most.
         rows: where Ray's workers write the rows: an address that pyarrow takes, such as "s3://bucket/rows", or a folder
             that all machines see; None writes them into ``out``.
+        report: False keeps the rows, and leaves the findings and the page for later: `conclude`.
         loading: what `load` is told besides, where the network is a name or a path: labels, preprocess, ...
         progress: called as progress(done, total), in photos; what it raises ends the audit, and no row is lost.
 
@@ -156,12 +167,31 @@ def audit(
             made = _told(explainer.rows(missing), len(done), listing.count, tell)
             _keep(folder, made, schema(explainer.suffixes.values()))
         failed = read_rows(folder, ["error"])["error"]
-        return _conclude(Audit(folder, listing.count, len(failed) - failed.null_count), network)
+        found = Audit(folder, listing.count, len(failed) - failed.null_count)
+        return conclude(found, network) if report else found
 
 
-def _conclude(found: Audit, network: "Classifier") -> Audit:
-    """What is made of the rows once all are there."""
-    return found
+def conclude(
+    found: Audit, network: "Classifier", progress_of: Callable[[str], Progress | None] = lambda _what: None
+) -> Audit:
+    """Find what stands out in an audit's rows, put what is suspected to the test, and write the report.
+
+    Args:
+        found: the audit.
+        network: the one that was audited.
+        progress_of: gives the progress of the "counter-tests" and of the "report".
+
+    Raises:
+        SettingError, WriteError: as `findings.find` and `report.write_report`.
+    """
+    root = read_about(found.folder).root
+
+    def pixels(photo: str) -> np.ndarray:
+        return picture_of(network.read(Path(root) / photo), network.shown)
+
+    findings = find(found.folder, network, progress=progress_of("counter-tests"))
+    report = write_report(found.folder, findings, pixels, progress=progress_of("report"))
+    return replace(found, findings=findings, report=report)
 
 
 def _about(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..audits.run import audit
-from ..settings import METHODS, SCORES, SMOOTHINGS
+from ..audits.run import audit, conclude
+from ..settings import METHODS, SCORES, SMOOTHINGS, Progress
 from .options import file_settings, load_network, of_network
 
 
@@ -41,6 +41,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     group.add_argument("--method", choices=METHODS, default="gradcam", metavar="METHOD", help="(default: %(default)s)")
     group.add_argument("--score", choices=SCORES, default="logit", help="(default: %(default)s)")
     group.add_argument("--smoothing", choices=SMOOTHINGS, default="none", help="(default: %(default)s)")
+    group.add_argument("--rows-only", action="store_true", help="keep the rows alone: no findings, no report")
     group = command.add_argument_group("how fast")
     group.add_argument("--batch", type=int, default=16, metavar="N", help="photos at once (default: %(default)s)")
     group.add_argument(
@@ -71,13 +72,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run(options: argparse.Namespace) -> int:
     """Audit photos; returns the exit code."""
     network = load_network(options)  # says what is being downloaded, and how the network is read
-    bar: tqdm | None = None
+    bars: dict[str, tqdm] = {}
 
-    def progress(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = tqdm(total=total, initial=done, unit="photo", file=sys.stderr, disable=None, smoothing=0)
-        bar.update(done - bar.n)
+    def progress_of(what: str) -> Progress:
+        def progress(done: int, total: int) -> None:
+            if what not in bars:
+                unit = "test" if what == "counter-tests" else "photo"
+                how = {"total": total, "initial": done, "unit": unit, "file": sys.stderr, "smoothing": 0}
+                bars[what] = tqdm(desc=what, disable=None, **how)
+            bars[what].update(done - bars[what].n)
+
+        return progress
 
     try:
         found = audit(
@@ -95,12 +100,17 @@ def run(options: argparse.Namespace) -> int:
             ray=options.ray,
             cpus=options.cpus,
             rows=options.rows,
+            report=False,
             loading=file_settings(options) if options.ray else None,
-            progress=progress,
+            progress=progress_of("audit"),
         )
+        if not options.rows_only:
+            found = conclude(found, network, progress_of)
     finally:
-        if bar is not None:
+        for bar in bars.values():
             bar.close()
     failed = f", {found.failed} of them failed" if found.failed else ""
     print(f"{found.photos} photos{failed}: rows in {options.rows or found.folder / 'rows'}")
+    if found.findings is not None:
+        print(f"\n{found.findings.text()}\n\nMore in {found.report}")
     return 0

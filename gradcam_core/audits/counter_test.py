@@ -1,0 +1,211 @@
+"""The counter-test of a suspected region: does the class hang on it? It is hidden, and pasted into other photos.
+
+A heat map is a hint. What a region does to a class is seen when it goes and when it comes: photos are changed, and the
+network is asked again. The score is the log-odds of the class, which do not saturate where a network is sure.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..settings import BATCH_PIXELS
+from ..trust.hiding import scene_of
+
+if TYPE_CHECKING:
+    from ..networks.classifier import Classifier
+
+SIGNIFICANT = 0.01  # for all candidates of an audit together
+DOUBLED = math.log(2)  # log-odds: the least that a region must do to the odds of the class, both ways
+PHOTOS = 32  # of a group, of the class's others and of other classes, that are tried at most
+DRAWS = 3  # places drawn at random for each photo, beside the suspected one
+OVERLAP = 0.25  # of the region, at most, that a place drawn at random may share with it, where there is such a place
+CLIPPED = 1e-6  # of probabilities whose logits are not known
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What a region does to a class: log-odds of the class, one for each photo.
+
+    Attributes:
+        group, rest, others: of the group's photos, the class's other photos and photos of other classes: float64
+            (photos, 3): as they are, with the region hidden, with as much hidden at random (the mean of the draws).
+        pasted: of photos of other classes: float64 (others, 4): as they are, with the region of a group's photo, with
+            the same region of a photo of the class that is not in the group, with the usual evidence: as much of such
+            a photo, where it is hottest.
+        taken_for: how many of the others are taken for the class: int (4,), as they are and with each of the three.
+    """
+
+    group: np.ndarray
+    rest: np.ndarray
+    others: np.ndarray
+    pasted: np.ndarray
+    taken_for: np.ndarray
+
+    @property
+    def differences(self) -> dict[str, np.ndarray]:
+        """What must be above 0, in log-odds: float64 (photos,) each.
+
+        hidden: how much more the group's photos lose than with as much hidden at random.
+        group: how much more they lose, beyond random, than photos of the rest, with which they are paired as they come.
+        pasted: how much more other photos gain by the group's region than by the same region of the rest.
+        usual: how much more they gain by it than by the usual evidence. What does no more may be the object itself,
+        which lies there now and then.
+        """
+        group, rest = (of[:, 2] - of[:, 1] for of in (self.group, self.rest))
+        return {
+            "hidden": group,
+            "group": group - np.resize(rest, len(group)),
+            "pasted": self.pasted[:, 1] - self.pasted[:, 2],
+            "usual": self.pasted[:, 1] - self.pasted[:, 3],
+        }
+
+    @property
+    def p_values(self) -> dict[str, float]:
+        """Of each of `differences`: `sign_test`."""
+        return {name: sign_test(values) for name, values in self.differences.items()}
+
+    def bears_out(self, candidates: int = 1) -> bool:
+        """Whether the class hangs on the region: each of `differences` at least doubles the odds, and is no chance.
+
+        The median of each is at least log 2, and its p-value below 0.01, divided by the number of candidates that are
+        tested (Bonferroni).
+        """
+        return all(
+            np.median(values) >= DOUBLED and sign_test(values) < SIGNIFICANT / candidates
+            for values in self.differences.values()
+        )
+
+
+def sign_test(differences: np.ndarray) -> float:
+    r"""The probability that so many differences are above 0 if above and below were as likely: one-sided, exact.
+
+    :math:`2^{-n} \sum_{k \geq s} \binom{n}{k}` for s of n above 0; those that are 0 do not count.
+
+    Args:
+        differences: float (n,), of pairs.
+
+    Source: Conover, "Practical Nonparametric Statistics", 1999, section 3.4.
+
+    >>> sign_test(np.array([3.0, 0.5, 0.0, 2.0, 1.0]))
+    0.0625
+    """
+    count, above = int(np.count_nonzero(differences)), int((differences > 0).sum())
+    return sum(math.comb(count, k) for k in range(above, count + 1)) / 2**count
+
+
+def effects(
+    network: "Classifier",
+    target: int,
+    cells: np.ndarray,
+    group: Sequence[np.ndarray],
+    rest: Sequence[np.ndarray],
+    others: Sequence[np.ndarray],
+    usual: Sequence[np.ndarray],
+    seed: int = 0,
+) -> Effects:
+    """Hide the region and paste it, and ask the network.
+
+    Hidden pixels take their photo's mean colour, as in `trust.hiding`.
+
+    Args:
+        network: a loaded classifier.
+        target: the index of the class.
+        cells: bool (h, w), the cells of a map that make the region; they cover the whole photo.
+        group: photos of the class in which it is suspected, uint8 (H, W, 3); at least one.
+        rest: the class's other photos; at least one.
+        others: photos of other classes; at least one.
+        usual: for each photo of the rest, the region at the place where that photo is hottest, bool (h, w).
+        seed: of the places and pairs that are drawn.
+    """
+    rng = np.random.default_rng(seed)
+    mask = over_photo(cells, network.input_size)
+    hidden, scenes = [], [[scene_of(network, photo) for photo in photos] for photos in (group, rest, others)]
+    for some in scenes:
+        variants = [[s.image, np.where(mask, s.blank, s.image)] for s in some]
+        for scene, images in zip(some, variants, strict=True):
+            places = [over_photo(place, network.input_size) for place in elsewhere(cells, DRAWS, rng)]
+            images += [np.where(place, scene.blank, scene.image) for place in places]
+        odds = log_odds(network, target, (image for images in variants for image in images))[0].reshape(len(some), -1)
+        hidden.append(np.column_stack([odds[:, 0], odds[:, 1], odds[:, 2:].mean(1)]))
+    bases = [scene.image for scene in scenes[2]]
+    from_group = [(scenes[0][i].image, mask) for i in rng.integers(len(group), size=len(bases))]
+    drawn = rng.integers(len(rest), size=len(bases))
+    from_rest = [(scenes[1][i].image, mask) for i in drawn]
+    at_hottest = [(scenes[1][i].image, over_photo(usual[i], network.input_size)) for i in drawn]
+    images = [*bases]
+    for donors in (from_group, from_rest, at_hottest):
+        images += [np.where(where, donor, base) for (donor, where), base in zip(donors, bases, strict=True)]
+    odds, wins = (values.reshape(4, -1) for values in log_odds(network, target, images))
+    return Effects(hidden[0], hidden[1], hidden[2], odds.T, wins.sum(1))
+
+
+def over_photo(cells: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """bool (H, W, 1): the pixels whose centres lie in marked cells, bool (h, w), that cover the photo."""
+    rows, columns = ((np.arange(side) + 0.5) * count // side for side, count in zip(size, cells.shape, strict=True))
+    return cells[rows.astype(int)[:, np.newaxis], columns.astype(int), np.newaxis]
+
+
+def elsewhere(cells: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """The region at other places of the map: bool (h, w) each, drawn from those that share least with it."""
+    places = shifted(cells)
+    shared = np.array([(place & cells).sum() for place in places]) / cells.sum()
+    allowed = np.flatnonzero(shared <= max(OVERLAP, shared.min()))
+    return [places[i] for i in rng.choice(allowed, count)]
+
+
+def shifted(cells: np.ndarray) -> list[np.ndarray]:
+    """The region at every place of the map at which it fits: bool (h, w) each."""
+    rows, columns = np.flatnonzero(cells.any(1)), np.flatnonzero(cells.any(0))
+    shape = cells[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    places = []
+    for top in range(cells.shape[0] - shape.shape[0] + 1):
+        for left in range(cells.shape[1] - shape.shape[1] + 1):
+            place = np.zeros_like(cells)
+            place[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
+            places.append(place)
+    return places
+
+
+def hottest(cells: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """bool (n, h, w): the region, bool (h, w), at the place where each map, float (n, h, w), has most heat."""
+    places = np.array(shifted(cells))
+    heat = np.maximum(maps, 0).reshape(len(maps), cells.size) @ places.reshape(-1, cells.size).T.astype(np.float32)
+    return places[heat.argmax(1)]
+
+
+def log_odds(network: "Classifier", target: int, images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    r"""float64 (n,): :math:`\log \frac{p}{1 - p}` of a class for each photo; bool (n,): whether it is the first answer.
+
+    From the logits: of a softmax :math:`z_c - \log \sum_{k \neq c} e^{z_k}`, of a sigmoid :math:`z_c`.
+
+    Args:
+        network: a loaded classifier.
+        target: the index of the class.
+        images: uint8 (h, w, 3), at the network's input size.
+    """
+    size = max(1, min(32, BATCH_PIXELS // int(np.prod(network.input_size))))
+    odds, wins = [], []
+    batch: list[np.ndarray] = []
+
+    def ask() -> None:
+        logits = network.predict_logits(np.concatenate([network.to_input(image) for image in batch])).astype(np.float64)
+        wins.append(logits.argmax(1) == target)
+        batch.clear()
+        if network.activation == "none":
+            p = np.clip(logits[:, target], CLIPPED, 1 - CLIPPED)
+            odds.append(np.log(p / (1 - p)))
+        elif network.activation == "sigmoid" and not network.is_binary:
+            odds.append(logits[:, target])
+        else:
+            odds.append(logits[:, target] - np.logaddexp.reduce(np.delete(logits, target, axis=1), axis=1))
+
+    for image in images:
+        batch.append(image)
+        if len(batch) == size:
+            ask()
+    if batch:
+        ask()
+    return np.concatenate(odds), np.concatenate(wins)

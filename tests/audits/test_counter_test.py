@@ -1,0 +1,129 @@
+"""The counter-test of a region, on a network whose every answer can be computed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from tiny_networks import cam_network, colour_network, noise
+
+from gradcam_core.audits.counter_test import (
+    DOUBLED,
+    Effects,
+    effects,
+    elsewhere,
+    hottest,
+    log_odds,
+    over_photo,
+    sign_test,
+)
+
+REGION = np.zeros((3, 4), bool)
+REGION[2, 1:3] = True  # a sixth of the photo
+AT_TOP = np.roll(REGION, -2, axis=0)[np.newaxis].repeat(2, 0)  # where the rest is hottest: black, over half of the blue
+
+
+def photo(level: int = 0) -> np.ndarray:
+    """uint8 (12, 12, 3): black, and so blue in the upper half."""
+    pixels = np.zeros((12, 12, 3), np.uint8)
+    pixels[:6, :, 2] = level
+    return pixels
+
+
+def marked(pixels: np.ndarray) -> np.ndarray:
+    """The same with a red region at the bottom: rows 8 to 11, columns 3 to 8."""
+    pixels = pixels.copy()
+    pixels[8:, 3:9] = (255, 0, 0)
+    return pixels
+
+
+def test_hiding_and_pasting_do_what_can_be_computed_by_hand():
+    # The log-odds of red are twice the mean of red minus that of blue, whose channels do not go below 0.
+    found = effects(colour_network(), 0, REGION, [marked(photo())] * 3, [photo()] * 2, [photo(51), photo(102)], AT_TOP)
+    hidden = round(255 / 6) / 255 / 6  # the mean colour of the photo, in the region
+    np.testing.assert_allclose(found.group, [[2 / 6, 2 * hidden, 2 / 6 + 2 * hidden]] * 3, atol=1e-6)
+    np.testing.assert_allclose(found.rest, 0, atol=1e-6)
+    np.testing.assert_allclose(found.pasted[:, 0], [-0.2, -0.4], atol=1e-6)
+    np.testing.assert_allclose(found.pasted[:, 1], [2 / 6 - 0.2, 2 / 6 - 0.4], atol=1e-6)
+    np.testing.assert_allclose(found.pasted[:, 2], [-0.2, -0.4], atol=1e-6)
+    np.testing.assert_allclose(found.pasted[:, 3], [-0.2 * 2 / 3, -0.4 * 2 / 3], atol=1e-6)
+    assert found.taken_for.tolist() == [0, 1, 0, 0]
+    assert {name: round(float(np.median(of)), 3) for name, of in found.differences.items()} == {
+        "hidden": round(2 / 6, 3),
+        "group": round(2 / 6, 3),
+        "pasted": round(2 / 6, 3),
+        "usual": round(2 / 6 - 0.1, 3),
+    }
+
+
+def test_a_region_lies_over_the_pixels_of_its_cells():
+    found = over_photo(REGION, (12, 20))
+    assert found.shape == (12, 20, 1)
+    assert np.argwhere(found[..., 0]).min(0).tolist() == [8, 5]
+    assert np.argwhere(found[..., 0]).max(0).tolist() == [11, 14]
+    assert found.sum() == 40
+
+
+def test_the_hottest_place_is_where_the_region_would_hold_most_heat():
+    maps = np.zeros((2, 3, 4), np.float32)
+    maps[0, 0, 2:] = 1, 3
+    maps[0, 2, 0] = -9
+    maps[1, 1, 0] = 2
+    assert [np.argwhere(place).tolist() for place in hottest(REGION, maps)] == [[[0, 2], [0, 3]], [[1, 0], [1, 1]]]
+
+
+def test_places_drawn_at_random_share_little_with_the_region_and_have_its_shape():
+    places = elsewhere(REGION, 60, np.random.default_rng(0))
+    assert {int(place.sum()) for place in places} == {2}
+    assert max((place & REGION).sum() for place in places) == 0
+    assert len({place.tobytes() for place in places}) == 6  # the two other rows, three places in each
+    wide = np.ones((3, 4), bool)
+    wide[0] = False
+    assert {int((place & wide).sum()) for place in elsewhere(wide, 3, np.random.default_rng(0))} == {
+        4
+    }  # the best there is
+
+
+@pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
+def test_log_odds_are_those_of_the_probabilities(activation):
+    network = cam_network(activation)
+    photos = [noise(12, seed) for seed in range(40)]  # more than a batch
+    odds, wins = log_odds(network, 1, photos)
+    by_index = np.array(
+        [{guess.index: guess.probability for guess in network.predict(one, 3)}[1] for one in photos], np.float64
+    )
+    np.testing.assert_allclose(odds, np.log(by_index / (1 - by_index)), atol=1e-4)
+    assert wins.tolist() == [network.predict(one, 1)[0].index == 1 for one in photos]
+
+
+def made(hidden: float, group: float, pasted: float, usual: float, count: int = 20) -> Effects:
+    """Effects whose differences all have these values."""
+    column = np.zeros(count)
+    rest = hidden - group
+    return Effects(
+        group=np.column_stack([column, column - hidden, column]),
+        rest=np.column_stack([column, column - rest, column]),
+        others=np.zeros((count, 3)),
+        pasted=np.column_stack([column, column + pasted, column, column + pasted - usual]),
+        taken_for=np.zeros(4, int),
+    )
+
+
+def test_only_what_doubles_the_odds_in_every_way_is_borne_out():
+    assert made(1, 1, 1, 1).bears_out()
+    for which in range(4):
+        effect = [1.0] * 4
+        effect[which] = DOUBLED - 0.01
+        assert not made(*effect).bears_out()
+
+
+def test_the_more_candidates_the_more_photos_are_needed():
+    assert made(1, 1, 1, 1, count=8).bears_out(candidates=2)  # 2 ** -8 = 0.0039
+    assert not made(1, 1, 1, 1, count=8).bears_out(candidates=3)
+    assert not made(1, 1, 1, 1, count=6).bears_out()
+
+
+def test_a_sign_test_counts_what_lies_above():
+    values = np.array([1.0, 2, -1, 0, 3, 0.5])
+    assert sign_test(values) == sum(math.comb(5, k) for k in (4, 5)) / 32
+    assert sign_test(-values) == sum(math.comb(5, k) for k in (1, 2, 3, 4, 5)) / 32
+    assert sign_test(np.zeros(4)) == 1
