@@ -91,6 +91,8 @@ class Visitor:
 
     def choose(self, dropdown: str, text: str) -> None:
         """Search in a dropdown and take what is called so, or else the first that fits."""
+        if not self.page.locator(dropdown).count():
+            self.open_more()
         field, options = self.page.locator(f"{dropdown} input"), self.page.locator(f"{dropdown} [role=option]")
         field.click()
         field.fill(text)
@@ -107,6 +109,22 @@ class Visitor:
             same.click()
         else:
             field.press("Enter")
+
+    def open_settings(self) -> None:
+        """On a small screen they are a drawer."""
+        if self.page.locator("#open-settings").is_visible() and not self.page.locator("#settings").is_visible():
+            self.page.locator("#open-settings button").click()
+
+    def close_settings(self) -> None:
+        """Take the drawer away where there is one."""
+        if self.page.locator("#settings-head button").is_visible():
+            self.page.locator("#settings-head button").click()
+
+    def open_more(self) -> None:
+        """Unfold what stands under "More"."""
+        self.open_settings()
+        self.page.locator("#more > button").click()
+        self.page.locator("#article").wait_for()
 
     def colors(self, number: int = -1, of: str = ".gx-card canvas") -> np.ndarray:
         """The pixels of a canvas, by its place among those ``of`` selects: uint8 (height, width, 4), RGBA."""

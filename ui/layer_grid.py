@@ -29,7 +29,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 # The pieces of the grid's script, each in sight of all others; what the last one does, it does when all are there.
 DRAWING = ("heat", "regions", "words")  # of gradcam_core: they know no page
 PIECES = (
-    *("shared", "colorbar", "painting", "cards", "cells", "wipe", "region", "dialog"),
+    *("shared", "colorbar", "painting", "fusion", "cards", "cells", "wipe", "region", "dialog"),
     *("code", "saving", "guesses", "toolbar", "answer"),
 )
 LONGEST_SIDE = 1024  # of the photo as it is shown
@@ -55,6 +55,8 @@ class LayerGridData(GradioModel):
     network: str
     method: str
     score: str
+    against: bool
+    smoothing: str
     instead_of: Guess | None
     predictions: list[Guess]
     photo: FileData
@@ -114,6 +116,8 @@ class LayerGrid(gr.HTML):
             network=first.network,
             method=first.method,
             score=first.score,
+            against=first.against,
+            smoothing=first.smoothing,
             instead_of=guesses([first.instead_of])[0] if first.instead_of else None,
             predictions=guesses(first.predictions),
             photo=FileData(path=photo, orig_name="photo.jpg"),

@@ -10,11 +10,13 @@ from gradcam_core.photos import MAX_BYTES
 from . import about, api
 from .calls import Page
 from .camera import GO, Camera
-from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
+from .choices import LAYER_COLUMNS, PRESETS, Networks, named
+from .controls import LIKE_THE_ARTICLE, SET_FUSION, SET_MODE, controls
 from .layer_grid import ASSETS, LayerGrid
 from .live import Live
+from .more import ARTICLE
 from .photo_input import PhotoInput
-from .showing import BESIDE, Shown
+from .showing import Shown
 from .visit import Steps
 
 NAME = "Grad-CAM Explorer"
@@ -68,6 +70,13 @@ CSS = """
 #side { flex: 0 0 300px; max-width: 300px; }
 .gradio-container:has(.lv:not([hidden])) #grid { display: none; } /* what the camera sees takes its place */
 #live:has(.lv[hidden]):has(.lv-status:is(:empty, .is-quiet)) { position: absolute; } /* nothing to be seen: no gap */
+#side, #settings { flex-wrap: nowrap; }
+#side > *, #settings > * { flex: none; }
+@media (min-width: 721px) { /* the answer stays in sight, however long the settings are */
+  #side { position: sticky; top: 0; max-height: 100vh; padding: 3px 6px 12px 3px; margin: -3px 0 0 -3px;
+    overflow-y: auto; scrollbar-width: thin; }
+  #settings-head, #open-settings { display: none; }
+}
 #examples .gallery { display: grid; grid-template-columns: repeat(3, 1fr); }
 #examples .gallery-item, #examples .gallery-item :is(span, .container, img) { display: block; width: 100% !important;
   max-width: none; height: 62px; max-height: none; object-fit: cover; }
@@ -81,14 +90,42 @@ CSS = """
 footer .divider:not(:has(+ :is(a, button):not(.hidden))) { display: none; } /* nothing comes after it */
 #grid .html-container { transition: opacity .15s; }
 #grid .html-container.pending { transition: opacity .25s .35s; }
+footer { margin-bottom: clamp(0px, (721px - 100vw) * 99, 56px) !important; } /* room for the button on a small screen */
 @media (max-width: 720px) {
-  .gradio-container .main.fillable { padding: 12px 14px !important; }
   #side { flex: 1 1 100%; max-width: none; }
+  :has(.gx-answer:not([hidden])) #examples { display: none; }
+  #settings[popover]:not(:popover-open) { display: none; }
+  #settings { position: fixed; inset: auto 0 0; width: 100%; max-height: 75dvh; margin: 0; padding: 0 14px 20px;
+    overflow-y: auto; border: 0; border-top: 1px solid var(--border-color-primary); border-radius: 16px 16px 0 0;
+    background: var(--body-background-fill); color: var(--body-text-color); }
+  #settings::backdrop { background: rgb(0 0 0 / .35); }
+  #settings-head { position: sticky; top: 0; z-index: 2; padding: 8px 0; background: inherit; }
+  #settings-head .html-container > div { display: flex; align-items: center; justify-content: space-between; }
+  #settings-head h2 { margin: 0; font-size: 17px; font-weight: 600; }
+  button[popovertarget] { min-height: 44px; padding: 0 18px; border-radius: 999px; color: #fff; font-weight: 600;
+    background: var(--button-primary-background-fill); }
+  #open-settings { position: fixed; right: 14px; bottom: 14px; z-index: 10; width: auto; }
 }
 @media (prefers-reduced-motion: reduce) {
   #grid :is(.wrap, .html-container) { animation-duration: 1ms !important; transition-duration: 1ms !important; }
 }
 """
+
+# On a small screen the settings are a drawer, so that the answer comes right after the photo.
+SETTINGS_HEAD = """<h2>Settings</h2><button type="button" popovertarget="settings"
+  popovertargetaction="hide">Done</button>"""
+OPEN_SETTINGS = '<button type="button" popovertarget="settings">Settings</button>'
+FIT_SETTINGS = """() => {
+  const settings = document.querySelector('#settings');
+  const small = matchMedia('(max-width: 720px)');
+  const fit = () => {
+    settings.popover = small.matches ? 'auto' : null;
+    small.matches ? settings.setAttribute('role', 'dialog') : settings.removeAttribute('role');
+  };
+  settings.setAttribute('aria-label', 'Settings');
+  small.addEventListener('change', fit);
+  fit();
+}"""
 
 # Gradio's gallery of examples is a row of buttons without names.
 NAME_EXAMPLES = (
@@ -114,7 +151,8 @@ MEND = """() => {
       header.removeAttribute('tabindex');
     }
     for (const list of document.querySelectorAll('ul.option-list:not([tabindex])')) list.tabIndex = -1;
-    for (const radio of document.querySelectorAll('#layers input:not([name=layers])')) radio.name = 'layers';
+    for (const group of document.querySelectorAll('#side fieldset[id]'))
+      for (const radio of group.querySelectorAll('[type=radio]')) if (radio.name !== group.id) radio.name = group.id;
   };
   mend();
   const changes = { attributeFilter: ['name'], childList: true, subtree: true };
@@ -151,40 +189,23 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                     elem_id="examples",
                 )
                 go = gr.Button("Live from the camera", visible=bool(live), elem_id="go-live", size="sm")
-                network = gr.Dropdown(
-                    networks.choices(), value=networks.start, label="Network", elem_id="network", info=" "
-                )
-                stop = gr.Button("Stop the download", visible=False, elem_id="stop", size="sm")
-                target = gr.Dropdown(
-                    [], label="Class", elem_id="class", interactive=True, info="What the maps show evidence for"
-                )
-                beside = gr.Dropdown(
-                    [],
-                    label="Compare with",
-                    multiselect=True,
-                    max_choices=BESIDE,
-                    elem_id="beside",
-                    interactive=True,
-                    info=f"Up to {BESIDE} more classes, a row each",
-                )
-                other = gr.Dropdown(
-                    [],
-                    label="Instead of",
-                    elem_id="instead",
-                    interactive=True,
-                    info="Why this class, and not that one? Empty: for itself",
-                )
-                method = gr.Dropdown(
-                    method_choices(), value="gradcam", label="Method", elem_id="method-choice", interactive=True
-                )
-                halt = gr.Button("Stop Score-CAM", visible=False, elem_id="halt", size="sm")
-                preset = gr.Radio(
-                    [(text, name) for name, text in PRESETS.items()], value="stages", label="Layers", elem_id="layers"
-                )
-                chosen = gr.Dropdown(
-                    [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
-                )
+                with gr.Column(elem_id="settings"):
+                    gr.HTML(SETTINGS_HEAD, elem_id="settings-head", apply_default_css=False)
+                    network = gr.Dropdown(
+                        networks.choices(), value=networks.start, label="Network", elem_id="network", info=" "
+                    )
+                    stop = gr.Button("Stop the download", visible=False, elem_id="stop", size="sm")
+                    target = gr.Dropdown(
+                        [], label="Class", elem_id="class", interactive=True, info="What the maps show evidence for"
+                    )
+                    preset = gr.Radio(named(PRESETS), value="stages", label="Layers", elem_id="layers")
+                    chosen = gr.Dropdown(
+                        [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
+                    )
+                    with gr.Accordion("More", open=False, elem_id="more"):
+                        more = controls()
             with gr.Column(scale=1, min_width=300):
+                gr.HTML(OPEN_SETTINGS, elem_id="open-settings", apply_default_css=False)
                 Camera(elem_id="live", visible=bool(live))
                 grid = LayerGrid(
                     elem_id="grid",
@@ -235,10 +256,12 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
 
         steps = Steps(networks, grid.GRADIO_CACHE, turns)
         opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
-        answer = [shown, target, beside, other, grid]
-        page.load(steps.open, [shown], [shown, network, target, beside, other, method, preset, chosen, table], **opens)
+        answer = [shown, target, more.beside, more.other, grid]
+        set_by_link = [preset, chosen, table, *more.settings[1:], more.mode, more.fusion]
+        page.load(steps.open, [shown], [shown, network, target, more.beside, more.other, *set_by_link], **opens)
         page.load(None, js=NAME_EXAMPLES)
         page.load(None, js=MEND)
+        page.load(None, js=FIT_SETTINGS)
         page.load(None, js=f"() => ({TAKE_ANY_FILE})({MAX_BYTES})")
         photo.change(steps.photo, [photo, shown], answer, **computes).failure(
             steps.put_back, [shown], [photo, *answer], **computes
@@ -250,24 +273,38 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
         changed = fetched.success(
             steps.network,
             [network, shown],
-            [network, method, chosen, table, preset, *answer],
+            [network, chosen, table, preset, *answer],
             **computes,
         )
         disappear(fetched, stop)
         for step in (fetched, changed):
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
-        go.click(None, [network, method], js=GO)
+        go.click(None, [network, more.method], js=GO)
+        changed.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
+        more.article.click(lambda: steps.offer_stop(ARTICLE), None, [stop], **aside)
+        fetched = more.article.click(steps.fetch_article, **loads)
+        disappear(fetched, stop)
+        for ended in (fetched.success, fetched.failure):
+            made = ended(steps.article, [shown], [network, chosen, table, preset, *answer], **computes)
+            made.success(lambda: "add", None, [more.mode], **aside).success(None, js=LIKE_THE_ARTICLE, **private)
+            made.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
         target.input(steps.target, [target, shown], answer, **computes)
-        beside.input(steps.beside, [beside, shown], answer, **computes)
-        held = other.input(steps.instead_of, [other, shown], answer, **computes)
-        held.failure(lambda now: now.instead_of, [shown], [other], **aside)
-        method.input(steps.offer_halt, [method], [halt], **aside)
-        made = method.input(steps.method, [method, shown], answer, **computes)
-        made.failure(steps.back_to_method, [shown], [method, halt], **aside)
-        halt.click(steps.stop, **aside)
+        more.beside.input(steps.beside, [more.beside, shown], answer, **computes)
+        more.method.input(steps.offer_halt, [more.method], [more.halt], **aside)
+        for setting, step in zip(
+            more.settings, (steps.instead_of, steps.method, steps.score, steps.evidence, steps.smoothing), strict=True
+        ):
+            made = setting.input(step, [setting, shown], answer, **computes)
+            made.failure(steps.settings, [shown], [*more.settings, more.halt], **aside)
+        more.mode.change(None, [more.mode], js=SET_MODE, **private)
+        more.fusion.change(None, [more.fusion], js=SET_FUSION, **private)
+        more.halt.click(steps.stop, **aside)
         grid.select(steps.guess, [shown], answer, **computes)
-        preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes)
-        chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes)
+        for step in (
+            preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes),
+            chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes),
+        ):
+            step.failure(steps.back_to_layers, [shown], [preset, chosen], **aside)
         grid.download(steps.take, [shown], [taken], **{**computes, "trigger_mode": "multiple"}).success(
             None, [taken], js=SAVE, **private
         )
@@ -276,8 +313,8 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
             button.click(lambda: gr.Button(visible=True), None, [end], **aside)
             disappear(button.click(step, [shown], [found], **tests), end)
         end.click(steps.stop, **aside)
-        for setting in (hidden_layer, share):
-            setting.input(steps.hide, [hidden_layer, share, shown], [hidden], **{**computes, "show_progress": "hidden"})
+        for chooser in (hidden_layer, share):
+            chooser.input(steps.hide, [hidden_layer, share, shown], [hidden], **{**computes, "show_progress": "hidden"})
     return page.queue(max_size=256)
 
 
