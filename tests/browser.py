@@ -31,25 +31,29 @@ class Visitor:
         # The class list is filled when the network is loaded and the page has introduced itself.
         self.page.wait_for_function("document.querySelector('#network')?.textContent.includes('classes')")
 
-    def drop(self, path: Path) -> None:
-        """Drag a file onto the photo."""
-        self.let_go(self.hold(path))
+    def drop(self, *paths: Path) -> None:
+        """Drag a file onto the photo, or several."""
+        self.let_go(self.hold(*paths))
 
-    def hold(self, path: Path) -> object:
-        """A file at the pointer, ready to be let go."""
+    def hold(self, *paths: Path) -> object:
+        """Files at the pointer, ready to be let go."""
         return self.page.evaluate_handle(
-            """async ([content, name, type]) => {
-                const packed = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-                const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate'));
-                const bytes = await new Response(stream).arrayBuffer();
+            """async (files) => {
                 const transfer = new DataTransfer();
-                transfer.items.add(new File([bytes], name, { type }));
+                for (const [content, name, type] of files) {
+                    const packed = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate'));
+                    transfer.items.add(new File([await new Response(stream).arrayBuffer()], name, { type }));
+                }
                 return transfer;
             }""",
             [
-                base64.b64encode(zlib.compress(path.read_bytes(), 1)).decode(),
-                path.name,
-                mimetypes.guess_type(path.name)[0] or "",
+                [
+                    base64.b64encode(zlib.compress(path.read_bytes(), 1)).decode(),
+                    path.name,
+                    mimetypes.guess_type(path.name)[0] or "",
+                ]
+                for path in paths
             ],
         )
 

@@ -54,6 +54,9 @@ NAME_EXAMPLES = (
     f" button.setAttribute('aria-label', 'Example photo: ' + {list(EXAMPLES)}[i]))"
 )
 
+# What the server said of one of several photos.
+SAID = "(detail) => { dispatchEvent(new CustomEvent('gradcam-said', { detail })); }"
+
 # A file that the server has made is saved as if its link had been clicked.
 SAVE = """(file) => {
   const link = document.createElement('a');
@@ -98,7 +101,7 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                     sources=["upload", "clipboard", "webcam"],
                     height=230,
                     buttons=[],
-                    placeholder="Drop a photo here\nor click to choose one",
+                    placeholder="Drop a photo here, or several,\nor click to choose",
                     elem_id="photo",
                 )
                 gr.Examples(
@@ -135,6 +138,7 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                     path=networks.path,
                     preprocess=networks.preprocess,
                 )
+                said = gr.JSON(visible="hidden", label="Said")
                 taken = gr.File(visible="hidden", label="Download")
                 with gr.Accordion("Can this be believed?", open=False, elem_id="believe"):
                     gr.Markdown(TESTS)
@@ -226,6 +230,11 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
             chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes),
         ):
             step.failure(steps.back_to_layers, [shown], [preset, chosen], **aside)
+        turned = grid.submit(steps.turn, [shown], [photo, *answer, said], **computes)
+        looked = grid.input(steps.look, [shown], [said], **{**computes, "show_progress": "hidden"})
+        for step in (turned, looked):
+            step.success(None, [said], js=SAID, **private)
+            step.failure(None, js="() => (" + SAID + ")({})", **private)
         grid.download(steps.take, [shown], [taken], **{**computes, "trigger_mode": "multiple"}).success(
             None, [taken], js=SAVE, **private
         )

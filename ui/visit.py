@@ -17,12 +17,13 @@ from gradcam_core.settings import FUSIONS
 from .choices import PRESETS
 from .downloads import Style, card, everything
 from .map_tests import assessment_html, hidden_html, sanity_html
-from .more import More, settings_of
+from .more import settings_of
 from .sentences import answering, as_html
+from .several import Several
 from .showing import BESIDE, PROGRESS, Shown, apart, is_index, visitor_of_request
 
 
-class Steps(More):
+class Steps(Several):
     """The answers to what a visitor does. The types of arguments are not to be trusted: anyone may call."""
 
     @answering

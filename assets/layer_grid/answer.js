@@ -18,7 +18,7 @@ const show = (value, photo) => {
   find('.gx-answer').hidden = !value;
   element.querySelector('dialog')?.close();
   painter.disconnect();
-  if (!value) { rowList.replaceChildren(); status.textContent = ''; return; }
+  if (!value) { rowList.replaceChildren(); status.textContent = ''; photosAnswered(); return; }
   fuse();
   const names = rows.map((row) => spoken(row.target.name));
   const title = find('.gx-title');
@@ -33,6 +33,7 @@ const show = (value, photo) => {
   find('.gx-direction').classList.toggle('is-one', rows[0].maps.length < 2);
   showColorBars();
   showCode();
+  photosAnswered();
   const count = answer.maps.length;
   status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} ${value.against ? 'against' : 'for'} ${names.join(', ')}${value.instead_of ? ` rather than ${spoken(value.instead_of.name)}` : ''}. ` +
     `${value.network} ${value.predictions[0].probability === null ? 'gives' : 'takes the photo for'} ${spoken(value.predictions[0].name)}, ${value.predictions[0].text}.`;

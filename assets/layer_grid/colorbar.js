@@ -1,6 +1,6 @@
 // The colour bar: which colour stands for how much, in numbers.
 
-const highestPeak = () => Math.max(...answer.maps.map((map) => map.peak));
+const highestPeak = (maps = answer.maps) => Math.max(...maps.map((map) => map.peak));
 
 // What the bar is of, and a number for each quarter of it: of one map its evidence, of all of them what they have in common.
 const barNumbers = (map) => {
