@@ -73,8 +73,8 @@ class Several(More):
 
     def _said(self, wish: dict[str, Any], found: gc.Explanation) -> dict[str, Any]:
         """The class of a photo, and the map of one layer: the wished for, or the deepest."""
-        layer = wish.get("layer")
-        heat_map = found.maps[layer if layer in found.maps else list(found.maps)[-1]]
+        *_, deepest = found.maps.values()
+        heat_map = found.maps.get(str(wish.get("layer")), deepest)
         return {
             "number": wish.get("number"),
             "key": wish.get("key"),

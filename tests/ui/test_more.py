@@ -239,3 +239,34 @@ def test_the_engine_refuses_before_there_is_a_photo_what_it_refuses_with_one():
         check(network, "nowhere")
     with pytest.raises(gc.SettingError, match="Score-CAM"):
         check(network, method="scorecam", smoothing="flips")
+
+
+def test_more_on_the_page(visitor, photos):
+    """What only repaints asks nothing; what is refused goes back; the article's settings come all at once."""
+    visitor.explain(photos / "landscape.jpg")
+    count = len(visitor.layers())
+    visitor.open_more()
+    page, before = visitor.page, len(visitor.requests)
+    page.locator("#mode label", has_text="added").click()
+    page.locator("#fusion label", has_text="highest").click()
+    page.wait_for_function(f"document.querySelectorAll('.gx-card').length === {count + 1}")
+    assert page.locator(".gx-card canvas").first.evaluate("one => getComputedStyle(one).mixBlendMode") == "plus-lighter"
+    assert visitor.requests[before:] == []
+    page.locator("#evidence label", has_text="against").click()
+    page.wait_for_function("document.querySelector('.gx-title').textContent.startsWith('Evidence against ')")
+    visitor.choose("#method-choice", "Eigen-CAM")
+    visitor.wait_for_toast("Eigen-CAM is the same for every class")
+    page.wait_for_function("document.querySelector('#method-choice input').value === 'Grad-CAM'")
+    assert len(visitor.layers()) == count + 1
+
+    page.locator("#mode label", has_text="mixed").click()
+    page.locator("#article").click()
+    visitor.wait_for_toast("VGG16 (553 MB)")
+    assert "which stays" in visitor.wait_for_toast("The other settings are made for EfficientNetLite0")
+    page.wait_for_function("document.querySelectorAll('.gx-card').length === 1")  # one layer: nothing to fuse
+    page.wait_for_function("document.querySelector('#mode input[value=add]').checked")
+    page.wait_for_function("document.querySelector('#score input[value=probability]').checked")
+    assert visitor.layers() == ["head_conv"]
+    assert page.locator("#evidence input[value=for]").is_checked()
+    assert page.get_by_label("Choose", exact=True).is_checked()
+    assert page.locator(".gx-card canvas").first.evaluate("one => getComputedStyle(one).mixBlendMode") == "plus-lighter"
