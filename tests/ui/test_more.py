@@ -219,7 +219,7 @@ def set_view(onlooker, **view: object) -> None:
 
 
 def test_what_is_saved_is_added_and_fused_as_it_is_shown(tmp_path):
-    style = Style(0.7, "magma", "shared", "add", "product")
+    style = Style(0.7, "magma", "shared", mode="add", fusion="product")
     path = card(TWO, TWO[1].target.index, FUSED, style, str(tmp_path))
     assert path.endswith("/gradcam-lynx-fused-product.png")
     expected = gc.overlay(TWO[1].photo, TWO[1].fused("product"), 0.7, "magma", "add")
