@@ -31,25 +31,29 @@ class Visitor:
         # The class list is filled when the network is loaded and the page has introduced itself.
         self.page.wait_for_function("document.querySelector('#network')?.textContent.includes('classes')")
 
-    def drop(self, path: Path) -> None:
-        """Drag a file onto the photo."""
-        self.let_go(self.hold(path))
+    def drop(self, *paths: Path) -> None:
+        """Drag a file onto the photo, or several."""
+        self.let_go(self.hold(*paths))
 
-    def hold(self, path: Path) -> object:
-        """A file at the pointer, ready to be let go."""
+    def hold(self, *paths: Path) -> object:
+        """Files at the pointer, ready to be let go."""
         return self.page.evaluate_handle(
-            """async ([content, name, type]) => {
-                const packed = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-                const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate'));
-                const bytes = await new Response(stream).arrayBuffer();
+            """async (files) => {
                 const transfer = new DataTransfer();
-                transfer.items.add(new File([bytes], name, { type }));
+                for (const [content, name, type] of files) {
+                    const packed = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate'));
+                    transfer.items.add(new File([await new Response(stream).arrayBuffer()], name, { type }));
+                }
                 return transfer;
             }""",
             [
-                base64.b64encode(zlib.compress(path.read_bytes(), 1)).decode(),
-                path.name,
-                mimetypes.guess_type(path.name)[0] or "",
+                [
+                    base64.b64encode(zlib.compress(path.read_bytes(), 1)).decode(),
+                    path.name,
+                    mimetypes.guess_type(path.name)[0] or "",
+                ]
+                for path in paths
             ],
         )
 
@@ -91,6 +95,8 @@ class Visitor:
 
     def choose(self, dropdown: str, text: str) -> None:
         """Search in a dropdown and take what is called so, or else the first that fits."""
+        if not self.page.locator(dropdown).count():
+            self.open_more()
         field, options = self.page.locator(f"{dropdown} input"), self.page.locator(f"{dropdown} [role=option]")
         field.click()
         field.fill(text)
@@ -107,6 +113,22 @@ class Visitor:
             same.click()
         else:
             field.press("Enter")
+
+    def open_settings(self) -> None:
+        """On a small screen they are a drawer."""
+        if self.page.locator("#open-settings").is_visible() and not self.page.locator("#settings").is_visible():
+            self.page.locator("#open-settings button").click()
+
+    def close_settings(self) -> None:
+        """Take the drawer away where there is one."""
+        if self.page.locator("#settings-head button").is_visible():
+            self.page.locator("#settings-head button").click()
+
+    def open_more(self) -> None:
+        """Unfold what stands under "More"."""
+        self.open_settings()
+        self.page.locator("#more > button").click()
+        self.page.locator("#article").wait_for()
 
     def colors(self, number: int = -1, of: str = ".gx-card canvas") -> np.ndarray:
         """The pixels of a canvas, by its place among those ``of`` selects: uint8 (height, width, 4), RGBA."""

@@ -59,6 +59,7 @@ HELD = [
     explanation(row, {"coarse": 0.0}, SEEN, instead_of=NEWT, method="layercam", score="probability")
     for row in (OWL, LYNX)
 ]
+AGAINST = [explanation(OWL, {"fine": 1.0, "coarse": 2.0}, SEEN, against=True, smoothing="noise")]
 MARKUP = '<img src=x onerror="window.hit = 1">&amp;'
 WILD = [  # names that are markup, end a line of code, and close quotes
     explanation(row, {f"{MARKUP} '1'": 1.0, "b": 0.0}, network=MARKUP, instead_of=gc.Prediction(1, None, MARKUP, 0.1))
@@ -66,8 +67,19 @@ WILD = [  # names that are markup, end a line of code, and close quotes
 ]
 LATE, LOST = ([explanation(NEWT, {"coarse": 1.0}, SEEN, photo=photo(height, 240))] for height in (150, 160))
 OWN = [explanation(OWL, {"coarse": 1.0}, SEEN, network="own")]  # it comes from a file
-ANSWERS = {"own": OWN, "one": ONE, "two": TWO, "held": HELD, "wild": WILD, "late": LATE, "lost": LOST, "none": None}
+ANSWERS = {
+    "against": AGAINST,
+    "own": OWN,
+    "one": ONE,
+    "two": TWO,
+    "held": HELD,
+    "wild": WILD,
+    "late": LATE,
+    "lost": LOST,
+    "none": None,
+}
 TITLES = {"own": "tawny owl", "one": "tawny owl", "two": "tawny owl, lynx", "held": "tawny owl, lynx rather than newt"}
+TITLES |= {"against": "tawny owl"}
 TITLES["wild"] = f"{MARKUP} import no such module, {MARKUP} rather than {MARKUP}"
 
 
@@ -136,7 +148,7 @@ class Onlooker(Visitor):
                 return document.querySelector('.gx-title').textContent === title && rows.length && !rows[0].isOld
                     && [...cards].every((card) => card.canvas.levels);
             }""",
-            arg=f"Evidence for {TITLES[name]}",
+            arg=f"Evidence {'against' if name == 'against' else 'for'} {TITLES[name]}",
         )
 
     def reset(self) -> None:
@@ -152,6 +164,7 @@ class Onlooker(Visitor):
                 Object.assign(form.colormap, { value: 'jet' });
                 Object.assign(form.scale, { value: 'each' });
                 form.dispatchEvent(new Event('input'));
+                dispatchEvent(new CustomEvent('gradcam-view', { detail: { mode: 'alpha', fusion: 'none' } }));
             }"""
         )
 

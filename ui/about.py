@@ -29,8 +29,8 @@ second, adds them up, and drops what is below zero: that would speak against the
   choice: half of the peak is a habit, not a law.
 - **The score** is what the network gives before it is turned into a percentage (the logit): near 100 % a percentage
   hardly changes any more, and leaves no gradient to follow.
-- **The picture of the well-known articles** is VGG16's: [open its last convolution](?network=VGG16&layers=block5_conv3)
-  (553 MB are fetched once) and drop the photo.
+- **The picture of the well-known articles** is VGG16's: **As in the article**, under **More**, sets all that it needs
+  (553 MB are fetched once).
 
 **The methods** ask in different ways. Each picture is the same photo, explained for "cheetah": on the left the stage
 before the last, on the right the last one. In the last stage nearly all of them agree; before it they do not.

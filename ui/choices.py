@@ -1,6 +1,6 @@
 """What can be chosen on the page: networks, classes and layers, with the words that describe them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -10,6 +10,11 @@ from gradcam_core.networks import loading, zoo
 from gradcam_core.settings import METHODS
 
 PRESETS = {"stages": "One per stage", "last": "Last", "all": "All", "choose": "Choose"}
+SCORES = {"logit": "score", "probability": "probability"}
+EVIDENCE = {"for": "for the class", "against": "against it"}
+SMOOTHINGS = {"none": "none", "flips": "2 views", "shifts": "10 views", "noise": "16, noisy"}
+MODES = {"alpha": "mixed", "add": "added"}
+FUSIONS = {"none": "none", "maximum": "highest", "product": "product"}
 LAYER_COLUMNS = ("stage", "layer (★ one per stage)", "kind", "output (h × w × c)", "parameters", "cell, input pixels")
 
 
@@ -74,12 +79,7 @@ def _network_label(entry: zoo.Entry) -> str:
 def network_note(network: "gc.Classifier") -> str:
     """What stands under the network: what it knows, where to find more, and what it does not show plainly."""
     if network.name == zoo.DEFAULT:
-        vgg = gc.NETWORKS["VGG16"]
-        return (
-            f"A small network that knows ImageNet's {len(network.labels)} classes, here without a download. {vgg.name} "
-            f"({vgg.megabytes} MB, fetched once) is no better judge, but it is the network of the well-known articles: "
-            "choose it to get their pictures."
-        )
+        return f"A small network that knows ImageNet's {len(network.labels)} classes, here without a download."
     what = f"{len(network.labels)} classes"
     if network.measures == "value":
         what = "One value" if len(network.labels) == 1 else f"{len(network.labels)} values"
@@ -98,6 +98,11 @@ def class_choices(network: "gc.Classifier", predictions: Sequence["gc.Prediction
         ((name, index) for index, name in names.items() if index not in top), key=lambda choice: choice[0].casefold()
     )
     return likely + others
+
+
+def named(names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(what is shown, name) of each, as Gradio's lists take them."""
+    return [(text, name) for name, text in names.items()]
 
 
 def method_choices() -> list[tuple[str, str]]:

@@ -17,18 +17,26 @@ from gradcam_core.pictures.saving import file_name, write_maps
 
 from .cache import keep, unwritable
 
+FUSED = "/fused"  # in a layer's place: what no layer is called
+
 
 @dataclass(frozen=True)
 class Style:
-    """How the maps are shown: opacity in [0, 1], colour map, the scale, "each" or "shared", and the outline.
+    """How the maps are shown.
 
-    ``threshold`` is the share of each map's peak above which regions are outlined; 0 is no outline.
+    Attributes:
+        opacity, colormap, mode: as for `gradcam_core.overlay`.
+        scale: "each" map up to its own peak, or "shared", all up to the highest.
+        fusion: how all layers become one more map, "maximum" or "product"; or "none".
+        threshold: share of each map's peak above which regions are outlined; 0 is no outline.
     """
 
     opacity: float = 0.4
     colormap: str = "jet"
     scale: str = "each"
     threshold: float = 0
+    mode: str = "alpha"
+    fusion: str = "none"
 
     @classmethod
     def of(cls, wish: Mapping[str, Any]) -> "Style":
@@ -38,17 +46,25 @@ class Style:
             raise gc.SettingError('The colour map is given by its name, and the scale is "each" or "shared".')
         return style
 
+    @property
+    def fused(self) -> str | None:
+        """The fusion, as `Explanation.save` takes it."""
+        return None if self.fusion == "none" else self.fusion
+
 
 def card(explanations: Sequence[gc.Explanation], target: object, layer: object, style: Style, cache: str) -> str:
-    """The photo at its own size with one map over it -> path of a PNG."""
+    """The photo at its own size with one map over it -> path of a PNG. ``layer`` is FUSED for that of all layers."""
     row = next((row for row in explanations if row.target.index == target), None)
-    if row is None or not isinstance(layer, str) or layer not in row.maps:
+    if row is not None and layer == FUSED and style.fused:
+        heat = own = row.fused(style.fused)
+        layer = f"fused-{style.fusion}"
+    elif row is None or not isinstance(layer, str) or layer not in row.maps:
         raise gc.LayerError("This map is no longer shown. Choose one that is.")
-    picture = gc.overlay(
-        row.photo, row.maps[layer].scaled(_highest(explanations, style)), style.opacity, style.colormap
-    )
+    else:
+        heat, own = row.maps[layer].scaled(_highest(explanations, style)), row.maps[layer].heat
+    picture = gc.overlay(row.photo, heat, style.opacity, style.colormap, style.mode)
     if style.threshold:
-        region = row.maps[layer].heat, style.threshold, row.photo.shape[:2]
+        region = own, style.threshold, row.photo.shape[:2]
         picture = outlined(picture, mask_of(*region), boxes_of(*region)[:1], shade=1)
     content = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
     return keep(content, f"gradcam-{file_name(row.target.name)}-{file_name(layer)}.png", cache)
@@ -64,7 +80,9 @@ def everything(explanations: Sequence[gc.Explanation], style: Style, cache: str)
                 own,
                 opacity=style.opacity,
                 colormap=style.colormap,
+                mode=style.mode,
                 highest=_highest(explanations, style),
+                fusion=style.fused,
                 boxes=style.threshold or None,
             )
             for path in sorted(own.iterdir()):

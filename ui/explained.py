@@ -14,15 +14,31 @@ from gradcam_core.settings import METHODS
 LIMIT = 256e6  # bytes of photos and maps
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How maps are made: what `gradcam_core.explain` takes under the same names."""
+
+    method: str = "gradcam"
+    instead_of: int | None = None
+    score: str = "logit"
+    against: bool = False
+    smoothing: str = "none"
+
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether the maps take one pass through the network, and so next to no time."""
+        return METHODS[self.method].is_one_pass and self.smoothing == "none"
+
+
 @dataclass
 class Seen:
-    """A decoded photo, and its explanations by (network, method, instead of, class).
+    """A decoded photo, and its explanations by (network, `Settings`, class).
 
     The class is None for the most probable one.
     """
 
     photo: np.ndarray
-    explanations: dict[tuple[str, str, int | None, int | None], gc.Explanation] = field(default_factory=dict)
+    explanations: dict[tuple[str, "Settings", int | None], gc.Explanation] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -32,7 +48,7 @@ class Seen:
 
 
 class Explained:
-    """Explanations by photo, network, method, class and layer: only what is not there yet is computed.
+    """Explanations by photo, network, settings, class and layer: only what is not there yet is computed.
 
     Photos are known by the path of the uploaded file, which Gradio names by its content; the least recently used go
     first.
@@ -53,15 +69,14 @@ class Explained:
         path: str,
         targets: Sequence[int | None],
         layers: str | Sequence[str],
+        settings: Settings = Settings(),  # it is frozen
         *,
-        method: str = "gradcam",
-        instead_of: int | None = None,
         progress: Callable[[int, int], None] | None = None,
         say: Callable[[str], None] = lambda _what: None,
     ) -> tuple[gc.Explanation, ...]:
         """`gradcam_core.explain_classes`, without repeating what is known already; says what is being done."""
-        seen, how = self._look(path), (network.name, method, instead_of)
-        chosen = [layer.name for layer in gc.select(network, layers, method)]
+        seen, how = self._look(path), (network.name, settings)
+        chosen = [layer.name for layer in gc.select(network, layers, settings.method)]
 
         def lacking(target: int | None) -> set[str]:
             known = seen.explanations.get((*how, target))
@@ -71,15 +86,13 @@ class Explained:
         if wanted:
             missing = set().union(*map(lacking, wanted))
             names = [name for name in chosen if name in missing]
-            if METHODS[method].is_one_pass:
+            if settings.is_one_pass:
                 from gradcam_core.maps.gradients import trace  # TensorFlow, and the page must stand before that
 
                 say("Tracing the layers")  # the first time; from then on it takes no time
-                trace(network, tuple(names), method)
+                trace(network, tuple(names), settings.method, settings.score)
             say("Looking for evidence")
-            explanations = gc.explain_classes(
-                network, seen.photo, wanted, names, method=method, instead_of=instead_of, progress=progress
-            )
+            explanations = gc.explain_classes(network, seen.photo, wanted, names, **vars(settings), progress=progress)
             for target, found in zip(wanted, explanations, strict=True):
                 known = seen.explanations.get((*how, found.target.index))
                 maps = {**(known.maps if known else {}), **found.maps}

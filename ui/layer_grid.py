@@ -29,11 +29,12 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 # The pieces of the grid's script, each in sight of all others; what the last one does, it does when all are there.
 DRAWING = ("heat", "regions", "words")  # of gradcam_core: they know no page
 PIECES = (
-    *("shared", "colorbar", "painting", "cards", "cells", "wipe", "region", "dialog"),
-    *("code", "saving", "guesses", "toolbar", "answer"),
+    *("shared", "colorbar", "painting", "fusion", "cards", "cells", "wipe", "region", "dialog"),
+    *("code", "saving", "guesses", "toolbar", "photos", "answer"),
 )
 LONGEST_SIDE = 1024  # of the photo as it is shown
 JPEG_QUALITY = 90
+MOST_PHOTOS = 24  # in a strip
 
 
 class LayerCard(MapSummary):
@@ -55,6 +56,8 @@ class LayerGridData(GradioModel):
     network: str
     method: str
     score: str
+    against: bool
+    smoothing: str
     instead_of: Guess | None
     predictions: list[Guess]
     photo: FileData
@@ -93,6 +96,7 @@ class LayerGrid(gr.HTML):
             opacity=opacity,
             colormap=colormap,
             file=file,
+            most=MOST_PHOTOS,
             path=path,
             preprocess=preprocess,
             colors={name: base64_of(lookup_table(name)) for name in COLORMAPS},
@@ -109,11 +113,13 @@ class LayerGrid(gr.HTML):
         if not value:
             return None
         first, size = value[0], value[0].photo.shape[:2]
-        photo = keep(_jpeg(first.photo), "photo.jpg", self.GRADIO_CACHE)
+        photo = kept_photo(first.photo, self.GRADIO_CACHE)
         return LayerGridData(
             network=first.network,
             method=first.method,
             score=first.score,
+            against=first.against,
+            smoothing=first.smoothing,
             instead_of=guesses([first.instead_of])[0] if first.instead_of else None,
             predictions=guesses(first.predictions),
             photo=FileData(path=photo, orig_name="photo.jpg"),
@@ -122,7 +128,7 @@ class LayerGrid(gr.HTML):
                 ClassRow(
                     target=guesses([row.target])[0],
                     maps=[
-                        LayerCard(**summarize_map(entry, size).model_dump(), heat=base64_of(_levels(entry)))
+                        LayerCard(**summarize_map(entry, size).model_dump(), heat=base64_of(levels_of(entry)))
                         for entry in row.maps.values()
                     ],
                 )
@@ -146,12 +152,19 @@ def script() -> str:
     return "\n".join(path.read_text("utf-8") for path in paths)
 
 
-def _levels(heat_map: HeatMap) -> np.ndarray:
+def levels_of(heat_map: HeatMap) -> np.ndarray:
+    """A heat map as it travels: uint16 (h, w), little-endian."""
     return np.rint(heat_map.heat * 65535).astype("<u2")
 
 
 def base64_of(array: np.ndarray) -> str:
+    """An array's bytes, row by row."""
     return base64.b64encode(array.tobytes()).decode()
+
+
+def kept_photo(photo: np.ndarray, cache: str) -> str:
+    """A photo for the browser, in the size in which it is shown -> its path in the cache."""
+    return keep(_jpeg(photo), "photo.jpg", cache)
 
 
 def _jpeg(photo: np.ndarray) -> bytes:

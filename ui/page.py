@@ -10,11 +10,14 @@ from gradcam_core.photos import MAX_BYTES
 from . import about, api
 from .calls import Page
 from .camera import BEGIN, END, GO_ON, Camera
-from .choices import LAYER_COLUMNS, PRESETS, Networks, method_choices
+from .choices import LAYER_COLUMNS, PRESETS, Networks, named
+from .controls import LIKE_THE_ARTICLE, SET_FUSION, SET_MODE, controls
 from .layer_grid import ASSETS, LayerGrid
 from .live import Live
+from .look import CSS, THEME
+from .more import ARTICLE
 from .photo_input import PhotoInput
-from .showing import BESIDE, Shown
+from .showing import Shown
 from .visit import Steps
 
 NAME = "Grad-CAM Explorer"
@@ -29,72 +32,30 @@ that means something does better than random maps and than a blob in the centre.
 network's weights random: a map that stays as it was never came from what the network has learnt.
 """
 
-THEME = gr.themes.Default(
-    primary_hue=gr.themes.colors.indigo,
-    secondary_hue=gr.themes.colors.indigo,
-    neutral_hue=gr.themes.colors.slate,
-    radius_size=gr.themes.sizes.radius_md,
-    font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
-    font_mono=("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"),
-).set(
-    body_background_fill="*neutral_50",
-    body_text_color_subdued="*neutral_600",
-    body_text_color_subdued_dark="*neutral_300",
-    block_info_text_color="*neutral_600",
-    block_info_text_color_dark="*neutral_300",
-    block_label_text_color="*neutral_700",
-    block_label_text_color_dark="*neutral_200",
-    block_title_text_color="*neutral_700",
-    block_title_text_color_dark="*neutral_200",
-    block_shadow="none",
-    input_placeholder_color="*neutral_500",
-    input_placeholder_color_dark="*neutral_400",
-    link_text_color_dark="*primary_300",
-    link_text_color_hover_dark="*primary_200",
-    link_text_color_visited_dark="*primary_300",
-    link_text_color_active_dark="*primary_200",
-    color_accent="*primary_600",
-    button_primary_background_fill="*primary_600",
-    button_primary_background_fill_hover="*primary_700",
-)
-
-CSS = """
-.gradio-container { overflow: clip !important; } /* "hidden" would keep the toolbar from sticking */
-.gradio-container .main.fillable { max-width: 1560px !important; padding-top: 20px !important; }
-#head .html-container, #grid .html-container, #live .html-container { padding: 0; }
-#head .html-container > div > div { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 14px; }
-#head h1 { margin: 0; font-size: 22px; font-weight: 650; line-height: 1.25; }
-#head p { margin: 0; color: var(--body-text-color-subdued); }
-#side { flex: 0 0 300px; max-width: 300px; }
-.gradio-container:has(.lv:not([hidden])) #grid { display: none; } /* what the camera sees takes its place */
-#live:has(.lv[hidden]):has(.lv-status:is(:empty, .is-quiet)) { position: absolute; } /* nothing to be seen: no gap */
-#examples .gallery { display: grid; grid-template-columns: repeat(3, 1fr); }
-#examples .gallery-item, #examples .gallery-item :is(span, .container, img) { display: block; width: 100% !important;
-  max-width: none; height: 62px; max-height: none; object-fit: cover; }
-#grid .wrap:not(.hide) { animation: gx-late .25s .35s both; } /* most answers come sooner */
-#grid .wrap .error { display: none; } /* the toast has said it, and what is shown is still right */
-@keyframes gx-late { from { opacity: 0 } }
-:root { --ring: var(--primary-600); } .dark { --ring: var(--primary-400); }
-.gradio-container :is(a, button, input, summary):focus-visible { outline: 3px solid var(--ring) !important;
-  outline-offset: 2px; }
-#examples .gallery { padding-bottom: 5px; } /* room for the ring */
-footer .divider:not(:has(+ :is(a, button):not(.hidden))) { display: none; } /* nothing comes after it */
-#grid .html-container { transition: opacity .15s; }
-#grid .html-container.pending { transition: opacity .25s .35s; }
-@media (max-width: 720px) {
-  .gradio-container .main.fillable { padding: 12px 14px !important; }
-  #side { flex: 1 1 100%; max-width: none; }
-}
-@media (prefers-reduced-motion: reduce) {
-  #grid :is(.wrap, .html-container) { animation-duration: 1ms !important; transition-duration: 1ms !important; }
-}
-"""
+# On a small screen the settings are a drawer, so that the answer comes right after the photo.
+SETTINGS_HEAD = """<h2>Settings</h2><button type="button" popovertarget="settings"
+  popovertargetaction="hide">Done</button>"""
+OPEN_SETTINGS = '<button type="button" popovertarget="settings">Settings</button>'
+FIT_SETTINGS = """() => {
+  const settings = document.querySelector('#settings');
+  const small = matchMedia('(max-width: 720px)');
+  const fit = () => {
+    settings.popover = small.matches ? 'auto' : null;
+    small.matches ? settings.setAttribute('role', 'dialog') : settings.removeAttribute('role');
+  };
+  settings.setAttribute('aria-label', 'Settings');
+  small.addEventListener('change', fit);
+  fit();
+}"""
 
 # Gradio's gallery of examples is a row of buttons without names.
 NAME_EXAMPLES = (
     "() => document.querySelectorAll('#examples button.gallery-item').forEach((button, i) =>"
     f" button.setAttribute('aria-label', 'Example photo: ' + {list(EXAMPLES)}[i]))"
 )
+
+# What the server said of one of several photos.
+SAID = "(detail) => { dispatchEvent(new CustomEvent('gradcam-said', { detail })); }"
 
 # A file that the server has made is saved as if its link had been clicked.
 SAVE = """(file) => {
@@ -114,7 +75,8 @@ MEND = """() => {
       header.removeAttribute('tabindex');
     }
     for (const list of document.querySelectorAll('ul.option-list:not([tabindex])')) list.tabIndex = -1;
-    for (const radio of document.querySelectorAll('#layers input:not([name=layers])')) radio.name = 'layers';
+    for (const group of document.querySelectorAll('#side fieldset[id]'))
+      for (const radio of group.querySelectorAll('[type=radio]')) if (radio.name !== group.id) radio.name = group.id;
   };
   mend();
   const changes = { attributeFilter: ['name'], childList: true, subtree: true };
@@ -139,7 +101,7 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                     sources=["upload", "clipboard", "webcam"],
                     height=230,
                     buttons=[],
-                    placeholder="Drop a photo here\nor click to choose one",
+                    placeholder="Drop a photo here, or several,\nor click to choose",
                     elem_id="photo",
                 )
                 gr.Examples(
@@ -151,40 +113,23 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                     elem_id="examples",
                 )
                 go = gr.Button("Live from the camera", visible=bool(live), elem_id="go-live", size="sm")
-                network = gr.Dropdown(
-                    networks.choices(), value=networks.start, label="Network", elem_id="network", info=" "
-                )
-                stop = gr.Button("Stop the download", visible=False, elem_id="stop", size="sm")
-                target = gr.Dropdown(
-                    [], label="Class", elem_id="class", interactive=True, info="What the maps show evidence for"
-                )
-                beside = gr.Dropdown(
-                    [],
-                    label="Compare with",
-                    multiselect=True,
-                    max_choices=BESIDE,
-                    elem_id="beside",
-                    interactive=True,
-                    info=f"Up to {BESIDE} more classes, a row each",
-                )
-                other = gr.Dropdown(
-                    [],
-                    label="Instead of",
-                    elem_id="instead",
-                    interactive=True,
-                    info="Why this class, and not that one? Empty: for itself",
-                )
-                method = gr.Dropdown(
-                    method_choices(), value="gradcam", label="Method", elem_id="method-choice", interactive=True
-                )
-                halt = gr.Button("Stop Score-CAM", visible=False, elem_id="halt", size="sm")
-                preset = gr.Radio(
-                    [(text, name) for name, text in PRESETS.items()], value="stages", label="Layers", elem_id="layers"
-                )
-                chosen = gr.Dropdown(
-                    [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
-                )
+                with gr.Column(elem_id="settings"):
+                    gr.HTML(SETTINGS_HEAD, elem_id="settings-head", apply_default_css=False)
+                    network = gr.Dropdown(
+                        networks.choices(), value=networks.start, label="Network", elem_id="network", info=" "
+                    )
+                    stop = gr.Button("Stop the download", visible=False, elem_id="stop", size="sm")
+                    target = gr.Dropdown(
+                        [], label="Class", elem_id="class", interactive=True, info="What the maps show evidence for"
+                    )
+                    preset = gr.Radio(named(PRESETS), value="stages", label="Layers", elem_id="layers")
+                    chosen = gr.Dropdown(
+                        [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
+                    )
+                    with gr.Accordion("More", open=False, elem_id="more"):
+                        more = controls()
             with gr.Column(scale=1, min_width=300):
+                gr.HTML(OPEN_SETTINGS, elem_id="open-settings", apply_default_css=False)
                 Camera(elem_id="live", visible=bool(live))
                 grid = LayerGrid(
                     elem_id="grid",
@@ -193,6 +138,7 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                     path=networks.path,
                     preprocess=networks.preprocess,
                 )
+                said = gr.JSON(visible="hidden", label="Said")
                 taken = gr.File(visible="hidden", label="Download")
                 with gr.Accordion("Can this be believed?", open=False, elem_id="believe"):
                     gr.Markdown(TESTS)
@@ -235,10 +181,12 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
 
         steps = Steps(networks, grid.GRADIO_CACHE, turns)
         opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
-        answer = [shown, target, beside, other, grid]
-        page.load(steps.open, [shown], [shown, network, target, beside, other, method, preset, chosen, table], **opens)
+        answer = [shown, target, more.beside, more.other, grid]
+        set_by_link = [preset, chosen, table, *more.settings[1:], more.mode, more.fusion]
+        page.load(steps.open, [shown], [shown, network, target, more.beside, more.other, *set_by_link], **opens)
         page.load(None, js=NAME_EXAMPLES)
         page.load(None, js=MEND)
+        page.load(None, js=FIT_SETTINGS)
         page.load(None, js=f"() => ({TAKE_ANY_FILE})({MAX_BYTES})")
         photo.change(steps.photo, [photo, shown], answer, **computes).failure(
             steps.put_back, [shown], [photo, *answer], **computes
@@ -250,27 +198,46 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
         changed = fetched.success(
             steps.network,
             [network, shown],
-            [network, method, chosen, table, preset, *answer],
+            [network, chosen, table, preset, *answer],
             **computes,
         )
         disappear(fetched, stop)
         for step in (fetched, changed):
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
-        go.click(None, [network, method], js=BEGIN)
-        method.input(None, [network, method], js=GO_ON)
-        changed.success(None, [network, method], js=GO_ON)
+        go.click(None, [network, more.method], js=BEGIN)
+        more.method.input(None, [network, more.method], js=GO_ON)
+        changed.success(None, [network, more.method], js=GO_ON)
         photo.change(None, js=END)
+        changed.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
+        more.article.click(lambda: steps.offer_stop(ARTICLE), None, [stop], **aside)
+        fetched = more.article.click(steps.fetch_article, **loads)
+        disappear(fetched, stop)
+        for ended in (fetched.success, fetched.failure):
+            made = ended(steps.article, [shown], [network, chosen, table, preset, *answer], **computes)
+            made.success(lambda: "add", None, [more.mode], **aside).success(None, js=LIKE_THE_ARTICLE, **private)
+            made.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
         target.input(steps.target, [target, shown], answer, **computes)
-        beside.input(steps.beside, [beside, shown], answer, **computes)
-        held = other.input(steps.instead_of, [other, shown], answer, **computes)
-        held.failure(lambda now: now.instead_of, [shown], [other], **aside)
-        method.input(steps.offer_halt, [method], [halt], **aside)
-        made = method.input(steps.method, [method, shown], answer, **computes)
-        made.failure(steps.back_to_method, [shown], [method, halt], **aside)
-        halt.click(steps.stop, **aside)
+        more.beside.input(steps.beside, [more.beside, shown], answer, **computes)
+        more.method.input(steps.offer_halt, [more.method], [more.halt], **aside)
+        for setting, step in zip(
+            more.settings, (steps.instead_of, steps.method, steps.score, steps.evidence, steps.smoothing), strict=True
+        ):
+            made = setting.input(step, [setting, shown], answer, **computes)
+            made.failure(steps.settings, [shown], [*more.settings, more.halt], **aside)
+        more.mode.change(None, [more.mode], js=SET_MODE, **private)
+        more.fusion.change(None, [more.fusion], js=SET_FUSION, **private)
+        more.halt.click(steps.stop, **aside)
         grid.select(steps.guess, [shown], answer, **computes)
-        preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes)
-        chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes)
+        for step in (
+            preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes),
+            chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes),
+        ):
+            step.failure(steps.back_to_layers, [shown], [preset, chosen], **aside)
+        turned = grid.submit(steps.turn, [shown], [photo, *answer, said], **computes)
+        looked = grid.input(steps.look, [shown], [said], **{**computes, "show_progress": "hidden"})
+        for step in (turned, looked):
+            step.success(None, [said], js=SAID, **private)
+            step.failure(None, js="() => (" + SAID + ")({})", **private)
         grid.download(steps.take, [shown], [taken], **{**computes, "trigger_mode": "multiple"}).success(
             None, [taken], js=SAVE, **private
         )
@@ -279,8 +246,8 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
             button.click(lambda: gr.Button(visible=True), None, [end], **aside)
             disappear(button.click(step, [shown], [found], **tests), end)
         end.click(steps.stop, **aside)
-        for setting in (hidden_layer, share):
-            setting.input(steps.hide, [hidden_layer, share, shown], [hidden], **{**computes, "show_progress": "hidden"})
+        for chooser in (hidden_layer, share):
+            chooser.input(steps.hide, [hidden_layer, share, shown], [hidden], **{**computes, "show_progress": "hidden"})
     return page.queue(max_size=256)
 
 

@@ -47,7 +47,7 @@ class PhotoInput(gr.Image):
             raise _refusal(UPLOAD)
 
     def _is_uploaded(self, path: str) -> bool:
-        return Path(path).resolve().is_relative_to(Path(self.GRADIO_CACHE).resolve())
+        return is_upload(path, self.GRADIO_CACHE)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         """The path of the uploaded file; None where there is no photo.
@@ -75,6 +75,11 @@ class PhotoInput(gr.Image):
 
     def example_value(self) -> str:
         return "photo.jpg"
+
+
+def is_upload(path: str, cache: str) -> bool:
+    """Whether a path, whoever names it, leads into the upload folder."""
+    return Path(path).resolve().is_relative_to(Path(cache).resolve())
 
 
 def _refusal(sentence: str) -> gr.Error:

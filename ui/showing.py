@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import gradio as gr
 from gradio.context import LocalContext
@@ -12,7 +12,7 @@ import gradcam_core as gc
 from gradcam_core.settings import METHODS
 
 from .choices import Networks, class_choices, layer_choices, layer_rows, network_note
-from .explained import Explained
+from .explained import Explained, Settings
 from .sentences import refusal
 from .turns import Turns
 
@@ -31,7 +31,15 @@ class Shown:
     layers: str | tuple[str, ...] = "stages"
     method: str = "gradcam"
     instead_of: int | None = None  # the class that the others are held against
+    score: str = "logit"
+    against: bool = False  # what speaks against the classes is shown
+    smoothing: str = "none"
     before: "Shown | None" = None  # what was shown until the photo was taken away
+
+    @property
+    def settings(self) -> Settings:
+        """How the maps are made."""
+        return Settings(self.method, self.instead_of, self.score, self.against, self.smoothing)
 
 
 class Showing:
@@ -84,14 +92,13 @@ class Showing:
             raise gc.PhotoError("There is no photo. Choose one first.")
         layers = shown.layers if isinstance(shown.layers, str) else list(shown.layers)
         title = METHODS[shown.method].title
-        with self._turns.photo() if METHODS[shown.method].is_one_pass else nullcontext():
+        with self._turns.photo() if shown.settings.is_one_pass else nullcontext():
             found = self._explained.explain(
                 network,
                 shown.photo,
                 (shown.target, *shown.beside),
                 layers,
-                method=shown.method,
-                instead_of=shown.instead_of,
+                shown.settings,
                 progress=self._report(progress, lambda share: share, title),
                 say=lambda what: progress(0.4, desc=what),
             )
@@ -125,3 +132,8 @@ def visitor_of_request() -> str:
 def apart(beside: Sequence[int], target: int | None) -> tuple[int, ...]:
     """Each class once, and not the one they stand beside."""
     return tuple(dict.fromkeys(other for other in beside if other != target))[:BESIDE]
+
+
+def is_index(value: object) -> TypeGuard[int]:
+    """Whether this is a class by its index."""
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -5,28 +5,31 @@ Every step changes one thing of what is shown and leaves the rest, so an error l
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
 import gradio as gr
 
 import gradcam_core as gc
 from gradcam_core.networks import zoo
-from gradcam_core.settings import METHODS
+from gradcam_core.pictures.render import MODES
+from gradcam_core.settings import FUSIONS
 
 from .choices import PRESETS
 from .downloads import Style, card, everything
 from .map_tests import assessment_html, hidden_html, sanity_html
+from .more import settings_of
 from .sentences import answering, as_html
-from .showing import BESIDE, PROGRESS, Showing, Shown, apart, visitor_of_request
+from .several import Several
+from .showing import BESIDE, PROGRESS, Shown, apart, is_index, visitor_of_request
 
 
-class Steps(Showing):
+class Steps(Several):
     """The answers to what a visitor does. The types of arguments are not to be trusted: anyone may call."""
 
     @answering
     def open(self, shown: Shown, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         """The page is opened, perhaps by a link -> shown, network, class, compared classes, class held against them,
-        method, preset, chosen layers, layer table.
+        preset, chosen layers, layer table, method, score, evidence, smoothing, overlay, fusion.
 
         When the network cannot be had, the page goes on with the default one and says so. What a link asks for and is
         not there is left out, with a word.
@@ -44,20 +47,23 @@ class Steps(Showing):
             named = (network.resolve_target(name) for name in asked.get("beside", "").split(",") if name)
             beside = [index for index in named if index is not None]
             other = network.resolve_target(asked.get("instead_of") or None)
-            method = asked.get("method") or shown.method
-            if method not in METHODS:
-                raise gc.SettingError(f"There is no method {method!r}.")
             layers = asked.get("layers") or shown.layers
             if isinstance(layers, str) and (layers not in PRESETS or layers == "choose"):
                 layers = tuple(layer.name for layer in gc.select(network, layers.split(",")))
-            gc.select(network, layers, method)
-            shown = replace(shown, target=target, beside=apart(beside, target), layers=layers)
-            shown = replace(shown, method=method, instead_of=None if other == target else other)
+            followed = replace(shown, target=target, beside=apart(beside, target), layers=layers)
+            followed = replace(followed, instead_of=None if other == target else other, **settings_of(asked))
+            self._check(followed)
+            shown = followed
         except gc.GradcamError as error:
             gr.Warning(f"The link asks for something else: {as_html(error)}", title="Link")
         preset = shown.layers if isinstance(shown.layers, str) else "choose"
         about, classes, beside, other, chosen, table = self._describe(shown)
-        return shown, about, classes, beside, other, shown.method, preset, chosen, table
+        _, *settings, _ = self.settings(shown)
+        mode, fusion = (
+            value if (value := asked.get(name)) in known else known[0]
+            for name, known in (("mode", MODES), ("fusion", ("none", *FUSIONS)))
+        )
+        return shown, about, classes, beside, other, preset, chosen, table, *settings, mode, fusion
 
     @answering
     def photo(self, photo: str | None, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
@@ -89,14 +95,7 @@ class Steps(Showing):
     @answering
     def fetch(self, network: object, progress: gr.Progress = PROGRESS) -> None:
         """Make a network ready. A step of its own, so that nobody else waits for a download."""
-        visitor = visitor_of_request()
-        self._stopped.discard(visitor)
-
-        def look() -> None:
-            if visitor in self._stopped:
-                raise gc.NetworkError(f"The download of {network} was stopped. The network before it stays.")
-
-        self._networks.load(network, progress, look)
+        self._fetch(network, progress)
 
     @answering
     def stop(self) -> None:
@@ -110,26 +109,26 @@ class Steps(Showing):
 
     @answering
     def network(self, network: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another network -> network, method, chosen layers, layer table, preset, and what is shown.
+        """Another network -> network, chosen layers, layer table, preset, and what is shown.
 
         A method that not every network allows makes way for the first one.
         """
         if network == shown.network:  # the list was only passed by
-            return (gr.skip(),) * 10
+            return (gr.skip(),) * 9
         layers = shown.layers if isinstance(shown.layers, str) else "stages"
         method = "gradcam" if shown.method in ("cam", "guided") else shown.method
         shown = replace(shown, network=self._networks.load(network).name, layers=layers, method=method)
-        shown = replace(shown, target=None, beside=(), instead_of=None)
+        shown = self._usable(replace(shown, target=None, beside=(), instead_of=None))
         about, classes, beside, other, chosen, table = self._describe(shown)
         grid = None
         if shown.photo is not None:
             classes, beside, other, grid = self._explain(shown, progress)
-        return about, method, chosen, table, layers, shown, classes, beside, other, grid
+        return about, chosen, table, layers, shown, classes, beside, other, grid
 
     @answering
     def target(self, target: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         """Another class, from the list -> what is shown."""
-        if target is not None and not _is_index(target):
+        if target is not None and not is_index(target):
             raise gc.TargetError("The class is given by its index, a whole number.")
         shown = replace(shown, target=target, beside=apart(shown.beside, target))
         if shown.instead_of == target:
@@ -139,7 +138,7 @@ class Steps(Showing):
     @answering
     def beside(self, targets: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         """Classes to compare with, from the list -> what is shown."""
-        if not isinstance(targets, list) or not all(map(_is_index, targets)):
+        if not isinstance(targets, list) or not all(map(is_index, targets)):
             raise gc.TargetError("The classes are given as a list of indices, whole numbers.")
         if len(targets) > BESIDE:
             raise gc.TargetError(f"At most {BESIDE} classes can stand beside the first. Take one away.")
@@ -157,36 +156,6 @@ class Steps(Showing):
             return self.target(index, shown, progress)
         others = [other for other in shown.beside if other != index]
         return self.beside([*others, index] if index not in shown.beside else others, shown, progress)
-
-    @answering
-    def instead_of(self, other: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another class to hold the others against, or none -> what is shown."""
-        if other is not None and not _is_index(other):
-            raise gc.TargetError("The class is given by its index, a whole number.")
-        if other == shown.instead_of:
-            return (gr.skip(),) * 5
-        shown = replace(shown, instead_of=other, beside=apart(shown.beside, other))
-        return shown, *self._explain(shown, progress)
-
-    @answering
-    def method(self, method: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        """Another method -> what is shown."""
-        if not isinstance(method, str) or method not in METHODS:
-            raise gc.SettingError(f"The method is one of {', '.join(METHODS)}.")
-        if method == shown.method:
-            return (gr.skip(),) * 5
-        shown = replace(shown, method=method)
-        return shown, *self._explain(shown, progress)
-
-    @answering
-    def offer_halt(self, method: object) -> Any:  # noqa: ANN401
-        """-> the button that stops a method of hundreds of passes."""
-        return gr.Button(visible=method == "scorecam")
-
-    @answering
-    def back_to_method(self, shown: Shown) -> tuple[Any, ...]:
-        """The method cannot be used, or was stopped -> method, the button that stops it, as before."""
-        return shown.method, self.offer_halt(shown.method)
 
     @answering
     def take(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
@@ -231,9 +200,14 @@ class Steps(Showing):
         report = self._report(progress, lambda share: share, "Making weights random, on a copy")
         if first.method == "scorecam":
             raise gc.SettingError("Score-CAM takes too long to be made a dozen times. Choose another method to check.")
-        settings: dict[str, Any] = {"method": first.method, "instead_of": shown.instead_of}
         check = sanity_check(
-            network, first.photo, first.target.index, list(first.maps), draws=2, progress=report, **settings
+            network,
+            first.photo,
+            first.target.index,
+            list(first.maps),
+            draws=2,
+            progress=report,
+            **vars(shown.settings),
         )
         return sanity_html(check, first.target.name)
 
@@ -251,6 +225,12 @@ class Steps(Showing):
         return hidden_html(
             hide_hottest(network, first.photo, first.target.index, first.maps[layer].heat, percent / 100), first.target
         )
+
+    @answering
+    def back_to_layers(self, shown: Shown) -> tuple[Any, ...]:
+        """These layers cannot be explained -> preset, chosen layers, as before."""
+        is_list = not isinstance(shown.layers, str)
+        return "choose" if is_list else shown.layers, gr.Dropdown(value=self._layer_names(shown), visible=is_list)
 
     @answering
     def preset(self, preset: object, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
@@ -277,7 +257,3 @@ class Steps(Showing):
             raise gc.LayerError("Choose at least one layer. What is shown stays until then.")
         shown = replace(shown, layers=tuple(names))
         return shown, self._explain(shown, progress)[-1]
-
-
-def _is_index(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -13,15 +13,16 @@ const show = (value, photo) => {
   const isFirst = !answer;
   const unpacked = (map, target) => ({ ...map, target, heat: heatOf(new Uint16Array(bytesOf(map.heat).buffer)) });
   const rows = value?.rows.map(({ target, maps }) => ({ target, maps: maps.map((map) => unpacked(map, target)) }));
-  answer = value && { value, photo, rows, maps: rows.flatMap((row) => row.maps) };
+  answer = value && { value, photo, rows };
   find('.gx-empty').hidden = Boolean(value);
   find('.gx-answer').hidden = !value;
   element.querySelector('dialog')?.close();
   painter.disconnect();
-  if (!value) { rowList.replaceChildren(); status.textContent = ''; return; }
+  if (!value) { rowList.replaceChildren(); status.textContent = ''; photosAnswered(); return; }
+  fuse();
   const names = rows.map((row) => spoken(row.target.name));
   const title = find('.gx-title');
-  title.replaceChildren('Evidence for ', ...names.flatMap((name, i) => [...(i ? [', '] : []), make('strong', '', name)]));
+  title.replaceChildren(`Evidence ${value.against ? 'against' : 'for'} `, ...names.flatMap((name, i) => [...(i ? [', '] : []), make('strong', '', name)]));
   if (value.instead_of) title.append(' rather than ', make('strong', '', spoken(value.instead_of.name)));
   const focused = element.contains(document.activeElement) && document.activeElement.closest('.gx-guesses');
   const others = rows.map((row) => row.target).filter((target) => value.predictions.every((guess) => guess.index !== target.index));
@@ -32,8 +33,9 @@ const show = (value, photo) => {
   find('.gx-direction').classList.toggle('is-one', rows[0].maps.length < 2);
   showColorBars();
   showCode();
+  photosAnswered();
   const count = answer.maps.length;
-  status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} for ${names.join(', ')}${value.instead_of ? ` rather than ${spoken(value.instead_of.name)}` : ''}. ` +
+  status.textContent = `${count} heat ${count === 1 ? 'map' : 'maps'} ${value.against ? 'against' : 'for'} ${names.join(', ')}${value.instead_of ? ` rather than ${spoken(value.instead_of.name)}` : ''}. ` +
     `${value.network} ${value.predictions[0].probability === null ? 'gives' : 'takes the photo for'} ${spoken(value.predictions[0].name)}, ${value.predictions[0].text}.`;
   if (isFirst && element.getBoundingClientRect().top > 0.8 * innerHeight) // on a phone the answer lies below the fold
     element.scrollIntoView({ block: 'start', behavior: isStill() ? 'instant' : 'smooth' });

@@ -15,7 +15,7 @@ const cellReader = (map, picture, readout) => {
     });
     frame.hidden = false;
     readout.textContent = `Row ${cell[0] + 1} of ${rows}, column ${cell[1] + 1} of ${columns}: ` +
-      `${Math.round(100 * share)} % of the peak, evidence ${number(share * map.peak)}`;
+      `${Math.round(100 * share)} % of the peak${map.isFused ? '' : `, evidence ${number(share * map.peak)}`}`;
   };
   picture.addEventListener('pointermove', ({ clientX, clientY }) => {
     const { left, top, width, height } = picture.getBoundingClientRect();

@@ -1,8 +1,8 @@
 // The code that makes the maps that are shown: Python, shell and HTTP API.
 
 // own: the network that comes from a file: its name here (file), what the file is called (path), and how photos are prepared.
-const codeSamples = ({ value, rows }, { opacity, colormap, scale, threshold }, own, address) => {
-  const { network, score, method, instead_of: other } = value;
+const codeSamples = ({ value, rows }, { opacity, colormap, scale, threshold, mode, fusion }, own, address) => {
+  const { network, score, method, against, smoothing, instead_of: other } = value;
   const isOwn = network === own.file;
   const file = isOwn ? own.path : network;
   const prepared = isOwn && own.preprocess;
@@ -15,9 +15,17 @@ const codeSamples = ({ value, rows }, { opacity, colormap, scale, threshold }, o
   const named = `# ${rows.map((row) => spoken(row.target.name)).join(', ')}`;
   const shared = scale === 'shared';
   const inside = isMany ? '    ' : '';
-  const settings = [`score=${text(score)}`, ...(method === 'gradcam' ? [] : [`method=${text(method)}`])];
-  const against = other ? `instead_of=${other.index}` : '';
-  const how = [...settings, ...(other ? [against] : [])].join(', ') + (other ? `)  # ${spoken(other.name)}` : ')');
+  const settings = [
+    `score=${text(score)}`, ...(method === 'gradcam' ? [] : [`method=${text(method)}`]),
+    ...(against ? ['against=True'] : []), ...(smoothing === 'none' ? [] : [`smoothing=${text(smoothing)}`]),
+  ];
+  const look = `opacity=${opacity}, colormap=${text(colormap)}${mode === 'alpha' ? '' : `, mode=${text(mode)}`}`;
+  const options = [
+    ...(method === 'gradcam' && !other ? [] : [`--method ${method}`]), ...(other ? [`--instead-of ${other.index}`] : []),
+    ...(against ? ['--against'] : []), ...(smoothing === 'none' ? [] : [`--smoothing ${smoothing}`]),
+  ];
+  const contrast = other ? `instead_of=${other.index}` : '';
+  const how = [...settings, ...(other ? [contrast] : [])].join(', ') + (other ? `)  # ${spoken(other.name)}` : ')');
   const python = [
     'import gradcam_core as gc',
     '',
@@ -31,16 +39,16 @@ const codeSamples = ({ value, rows }, { opacity, colormap, scale, threshold }, o
     ...(isMany ? ['for result in results:'] : []),
     `${inside}for name, heat_map in result.maps.items():`,
     `${inside}    heat = heat_map.${shared ? 'scaled(highest)' : 'heat'}`,
-    `${inside}    picture = gc.overlay(photo, heat, opacity=${opacity}, colormap=${text(colormap)})  # uint8 (H, W, 3)`,
+    `${inside}    picture = gc.overlay(photo, heat, ${look})  # uint8 (H, W, 3)`,
     ...(threshold ? [`${inside}    boxes = heat_map.boxes(${threshold})  # in pixels of the photo, the largest region first`] : []),
-    `${inside}result.save(${isMany ? 'f"out/{result.target.index}"' : '"out"'}, opacity=${opacity}, colormap=${text(colormap)}${shared ? ', highest=highest' : ''}${threshold ? `, boxes=${threshold}` : ''})`,
+    `${inside}result.save(${isMany ? 'f"out/{result.target.index}"' : '"out"'}, ${look}${shared ? ', highest=highest' : ''}${threshold ? `, boxes=${threshold}` : ''}${fusion === 'none' ? '' : `, fusion=${text(fusion)}`})`,
   ];
   const shell = [
     ...(isMany ? [`for class in ${targets.join(' ')}; do  ${named}`] : []),
     `${inside}gradcam explain photo.jpg --network ${quoted(file)}${prepared ? ` --preprocess=${prepared}` : ''} --class ${isMany ? '$class' : targets[0]} --score ${score} \\`,
-    ...(method === 'gradcam' && !other ? [] : [`${inside}  --method ${method}${other ? ` --instead-of ${other.index}` : ''} \\`]),
+    ...(options.length ? [`${inside}  ${options.join(' ')} \\`] : []),
     `${inside}  --layers ${quoted(layers.join(','))} \\`,
-    `${inside}  --opacity ${opacity} --colormap ${colormap}${threshold ? ` --boxes ${threshold}` : ''} --out ${isMany ? 'out/$class' : `out  ${named}`}`,
+    `${inside}  --opacity ${opacity} --colormap ${colormap}${mode === 'add' ? ' --additive' : ''}${fusion === 'none' ? '' : ` --fuse ${fusion}`}${threshold ? ` --boxes ${threshold}` : ''} --out ${isMany ? 'out/$class' : `out  ${named}`}`,
     ...(isMany ? ['done'] : []),
   ];
   const api = [

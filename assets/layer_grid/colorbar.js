@@ -1,11 +1,12 @@
 // The colour bar: which colour stands for how much, in numbers.
 
-const highestPeak = () => Math.max(...answer.maps.map((map) => map.peak));
+const highestPeak = (maps = answer.maps) => Math.max(...maps.map((map) => map.peak));
 
 // What the bar is of, and a number for each quarter of it: of one map its evidence, of all of them what they have in common.
 const barNumbers = (map) => {
   const isShared = view.scale === 'shared';
-  if (!map && !isShared) return ['share of each map’s peak', [0, 25, 50, 75, 100].map((percent) => `${percent} %`)];
+  if (map?.isFused || (!map && !isShared))
+    return [`share of each ${map ? 'layer' : 'map'}’s peak`, [0, 25, 50, 75, 100].map((percent) => `${percent} %`)];
   const highest = isShared ? highestPeak() : map.peak;
   return ['evidence', highest > 0 ? [0, 1, 2, 3, 4].map((quarter) => number(quarter * highest / 4)) : ['0']];
 };

@@ -21,7 +21,7 @@ const enlarge = (first, opener) => {
     const { picture, canvas } = stack(map, answer.photo.naturalWidth);
     paint(canvas);
     const title = make('h2');
-    title.append(make('span', 'gx-stage', `${isCompared() ? `${spoken(map.target.name)} · ` : ''}stage ${map.stage} `), make('code', 'gx-name', map.layer));
+    title.append(make('span', 'gx-stage', `${isCompared() ? `${spoken(map.target.name)} · ` : ''}${stageOf(map)} `), make('code', 'gx-name', map.layer));
     const head = make('div', 'gx-card-head');
     const earlier = headButton('gx-step', '‹', 'Previous layer (Page Up)', () => turn(-1));
     const later = headButton('gx-step', '›', 'Next layer (Page Down)', () => turn(1));

@@ -1,9 +1,9 @@
 // The canvas of a map: painted when it comes near the screen, and again when colours or scale change.
 
-// With the shared scale in it: a map whose peak is a third of the highest ends at a third.
+// With the shared scale in it: a map whose peak is a third of the highest ends at a third. One of all layers has no peak.
 const colorsOf = (map) => {
-  const highest = highestPeak();
-  return palette(tables[view.colormap], view.scale === 'shared' && highest > 0 ? map.peak / highest : 1);
+  const highest = highestPeak(map.peers);
+  return palette(tables[view.colormap], view.scale === 'shared' && highest > 0 && !map.isFused ? map.peak / highest : 1);
 };
 
 const heatCanvas = (map, width) => {
@@ -60,7 +60,7 @@ const repaint = (brush) => {
     card.isStale ||= !card.isNear;
     if (card.isNear) brush(card.canvas);
   }
-  for (const canvas of element.querySelectorAll('dialog canvas:not(.gx-lines)')) brush(canvas);
+  for (const canvas of element.querySelectorAll(':is(dialog, .gx-side) canvas:not(.gx-lines)')) brush(canvas);
 };
 
 // A slider moves more often than the screen is drawn.

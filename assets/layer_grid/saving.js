@@ -9,8 +9,10 @@ const composed = (map) => {
   const context = canvas.getContext('2d');
   context.drawImage(answer.photo, 0, 0);
   context.globalAlpha = view.opacity;
+  context.globalCompositeOperation = view.mode === 'add' ? 'lighter' : 'source-over';
   context.drawImage(heat, 0, 0);
   context.globalAlpha = 1;
+  context.globalCompositeOperation = 'source-over';
   paintLines(heat);
   if (heat.lines) context.drawImage(heat.lines, 0, 0, canvas.width, canvas.height);
   return canvas;
@@ -20,7 +22,7 @@ const contactSheet = () => {
   const { photo, value, rows } = answer;
   const scale = 360 / Math.max(photo.naturalWidth, photo.naturalHeight);
   const width = Math.round(photo.naturalWidth * scale), height = Math.round(photo.naturalHeight * scale);
-  const count = rows[0].maps.length + 1;
+  const count = rows[0].maps.length + rows[0].fused.length + 1;
   const columns = Math.min(count, Math.max(6, Math.ceil(Math.sqrt(count))));
   const lines = Math.ceil(count / columns);
   const gap = 16, label = 26, title = 44, legend = 50;
@@ -32,12 +34,12 @@ const contactSheet = () => {
   context.fillStyle = '#fff';
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.fillStyle = '#18181b';
-  rows.forEach(({ target, maps }, row) => {
+  rows.forEach(({ target, maps, fused }, row) => {
     const top = row * tall;
     context.font = '600 18px system-ui, sans-serif';
     context.fillText(`${value.network}: ${spoken(target.name)}, ${target.text}`, gap, top + 28, canvas.width - 2 * gap);
     context.font = '14px system-ui, sans-serif';
-    [['photo', photo], ...maps.map((map) => [map.layer, composed(map)])].forEach(([name, picture], i) => {
+    [['photo', photo], ...[...maps, ...fused].map((map) => [map.isFused ? titleOf(map) : map.layer, composed(map)])].forEach(([name, picture], i) => {
       const x = gap + (i % columns) * (width + gap), y = top + title + Math.floor(i / columns) * (height + label + gap);
       context.drawImage(picture, x, y, width, height);
       context.fillText(name, x, y + height + 18, width);

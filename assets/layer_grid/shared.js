@@ -18,6 +18,8 @@ const view = {
   colormap: among(asked.get('colormap'), Object.keys(tables), props.colormap),
   scale: among(asked.get('scale'), ['each', 'shared'], 'each'),
   threshold: shareOr('threshold', 0), // 0: no outline
+  mode: among(asked.get('mode'), ['alpha', 'add'], 'alpha'), // colours mixed with the photo, or added to it
+  fusion: among(asked.get('fusion'), ['none', 'maximum', 'product'], 'none'), // of all layers in one card
 };
 let answer = null; // what is shown: the server's value, the photo as an image, and the maps of all rows
 

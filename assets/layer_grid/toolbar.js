@@ -19,7 +19,8 @@ const setView = (changes) => {
   const before = { ...view };
   Object.assign(view, changes);
   element.style.setProperty('--gx-opacity', view.opacity);
-  for (const [name, value] of Object.entries(view)) form[name].value = value;
+  element.style.setProperty('--gx-blend', view.mode === 'add' ? 'plus-lighter' : 'normal');
+  for (const [name, value] of Object.entries(view)) if (form[name]) form[name].value = value;
   find('.gx-opacity output').textContent = `${Math.round(100 * view.opacity)} %`;
   find('.gx-threshold output').textContent = thresholdText();
   showCode();
@@ -29,6 +30,7 @@ const setView = (changes) => {
     showColorBars();
   }
   if (before.threshold !== view.threshold) repaintLines();
+  if (before.fusion !== view.fusion) showFused();
 };
 
 form.opacity.setAttribute('aria-label', 'Opacity of the heat maps');
@@ -37,14 +39,16 @@ form.addEventListener('submit', (event) => event.preventDefault());
 form.addEventListener('input', () => setView({
   opacity: +form.opacity.value, colormap: form.colormap.value, scale: form.scale.value, threshold: +form.threshold.value,
 }));
+addEventListener('gradcam-view', (event) => setView(event.detail)); // what the page has set elsewhere
 find('.gx-sheet').addEventListener('click', () => savePicture(contactSheet(), `gradcam-${answer.value.network}-${answer.rows[0].target.name}`));
 find('.gx-all').addEventListener('click', () => trigger('download', { what: 'everything', ...view }));
 find('.gx-link').addEventListener('click', () => {
-  const { network, method, instead_of: other } = answer.value;
+  const { network, method, score, against, smoothing, instead_of: other } = answer.value;
+  const more = { ...(score !== 'logit' && { score }), ...(against && { evidence: 'against' }), ...(smoothing !== 'none' && { smoothing }) };
   const [first, ...others] = answer.rows.map((row) => row.target.index);
   const preset = document.querySelector('#layers input:checked')?.value ?? 'choose';
   const layers = preset === 'choose' ? answer.rows[0].maps.map((map) => map.layer).join(',') : preset;
   const link = new URL(location.href);
-  link.search = new URLSearchParams({ network, class: first, ...(others.length && { beside: others.join(',') }), layers, method, ...(other && { instead_of: other.index }), ...view });
+  link.search = new URLSearchParams({ network, class: first, ...(others.length && { beside: others.join(',') }), layers, method, ...(other && { instead_of: other.index }), ...more, ...view });
   copyText(link.href, find('.gx-link'), () => prompt('The link to these settings:', link.href));
 });

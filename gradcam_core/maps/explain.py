@@ -129,14 +129,7 @@ def explain_classes(
         raise TargetError("The classes are given as a list of at least one.")
     if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= 1000:
         raise SettingError(f"The weight of the other class is a number from 0 to 1000, not {weight!r}.")
-    if not isinstance(against, bool):
-        raise SettingError(f"What speaks against the class is asked for by True or False, not {against!r}.")
-    check_names(method, score, smoothing)
-    if method == "eigencam" and (against or instead_of is not None):
-        raise SettingError(
-            "Eigen-CAM is the same for every class, so it shows neither a contrast nor what speaks against one. Choose "
-            "another method, such as EigenGrad-CAM."
-        )
+    _check_together(method, score, smoothing, against, instead_of is not None)
     photo = network.read(photo)
     indices = [network.resolve_target(target) for target in targets]
     if network.measures == "value":  # none is more probable than another
@@ -188,6 +181,45 @@ def explain_classes(
         )
         for row, index in enumerate(indices)
     )
+
+
+def check(
+    network: "Classifier",
+    layers: str | Sequence[str] = "stages",
+    *,
+    method: str = "gradcam",
+    score: str = "logit",
+    smoothing: str = "none",
+    against: bool = False,
+    is_contrast: bool = False,
+) -> None:
+    """Refuse what `explain` would refuse for any photo, before there is one.
+
+    Args:
+        is_contrast: whether a class is held against another.
+
+    The other arguments are those of `explain`.
+
+    Raises:
+        LayerError, SettingError: these layers, or these settings together, cannot be explained.
+    """
+    from .selection import select
+
+    _check_together(method, score, smoothing, against, is_contrast)
+    chosen = select(network, layers, method)
+    if not METHODS[method].is_one_pass or smoothing != "none":
+        run_of(network, chosen, method, score, smoothing, None)
+
+
+def _check_together(method: str, score: str, smoothing: str, against: bool, is_contrast: bool) -> None:
+    if not isinstance(against, bool):
+        raise SettingError(f"What speaks against the class is asked for by True or False, not {against!r}.")
+    check_names(method, score, smoothing)
+    if method == "eigencam" and (against or is_contrast):
+        raise SettingError(
+            "Eigen-CAM is the same for every class, so it shows neither a contrast nor what speaks against one. Choose "
+            "another method, such as EigenGrad-CAM."
+        )
 
 
 def check_names(method: str, score: str, smoothing: str) -> None:

@@ -104,15 +104,24 @@ def test_axe_finds_nothing_in_any_state_of_the_page(browser_context, server, pho
         found = violations(visitor, "empty page")
         visitor.explain(photos / "landscape.jpg")
         found += violations(visitor, "results")
+        visitor.open_settings()
         visitor.page.locator("#class input").click()
         visitor.page.locator("#class [role=option]").first.wait_for()
         found += violations(visitor, "dropdown")
         visitor.page.keyboard.press("Escape")
+        visitor.open_more()
+        found += violations(visitor, "more")
+        visitor.close_settings()
         open_all_folded_parts(visitor)
         found += violations(visitor, "folded parts open")
         open_dialog(visitor)
         found += violations(visitor, "dialog")
         visitor.page.keyboard.press("Escape")
+        visitor.drop(photos / "landscape.jpg", photos / "text.jpg", photos / "turned.jpg")
+        visitor.page.get_by_role("button", name="Side by side").click()
+        visitor.page.wait_for_function("document.querySelectorAll('.gx-side canvas').length === 2")
+        found += violations(visitor, "several photos")
+        visitor.page.get_by_role("button", name="Take the strip away").click()
         visitor.drop(photos / "text.jpg")
         visitor.wait_for_toast("is text, not a photo")
         found += violations(visitor, "toast")
@@ -159,7 +168,7 @@ def test_the_keyboard_alone_is_enough(visitor):
     press("ArrowLeft")
     visitor.page.wait_for_function("(n) => document.querySelectorAll('.gx-card').length === n", arg=before)
     press("Tab")  # the radio buttons are one stop, and the lists of the fields passed are closed
-    assert visitor.page.evaluate(f"{FOCUSED}.closest('#grid') !== null")
+    assert visitor.page.evaluate(f"{FOCUSED}.parentElement.id") == "more"
     visitor.page.wait_for_function("!document.querySelector('ul.option-list')")
     press("Shift+Tab")
 
@@ -297,7 +306,7 @@ def test_the_result_is_announced(visitor, photos):
 
 
 def test_nothing_moves_for_those_who_asked_for_stillness(browser_context, server, photos):
-    with visit(browser_context, server.url, PHONE) as visitor:
+    with visit(browser_context, server.url, (390, 400)) as visitor:
         visitor.page.emulate_media(reduced_motion="reduce")
         visitor.page.evaluate("places = []; addEventListener('scroll', () => places.push(Math.round(scrollY)))")
         visitor.explain(photos / "landscape.jpg")  # the answer lies below the fold: the page goes there

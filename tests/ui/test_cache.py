@@ -11,7 +11,7 @@ from tiny_networks import deep_network
 
 import gradcam_core as gc
 from ui.cache import keep
-from ui.explained import Explained
+from ui.explained import Explained, Settings
 
 LONG_AGO = 1_000_000_000  # seconds since 1970
 
@@ -61,6 +61,9 @@ def assert_same(found: gc.Explanation, expected: gc.Explanation) -> None:
         {"method": "layercam"},
         {"instead_of": 1},
         {"instead_of": 2},
+        {"score": "probability"},
+        {"against": True},
+        {"smoothing": "flips"},
         {"layers": "last"},
         {"layers": ["conv1", "add2"]},
     ],
@@ -70,12 +73,12 @@ def assert_same(found: gc.Explanation, expected: gc.Explanation) -> None:
 def test_an_answer_to_another_question_is_never_given(network, twin, pair, asked, target):
     """Whatever differs, in whichever order it is asked, and when it is asked again."""
     explained = Explained()
-    plain = {"network": "deep", "photo": 0, "target": target, "method": "gradcam", "instead_of": None, "layers": "all"}
+    plain = {"network": "deep", "photo": 0, "target": target, "layers": "all", **vars(Settings())}
     for question in (plain, {**plain, **asked}, plain, {**plain, **asked}):
-        settings = {name: question[name] for name in ("method", "instead_of")}
+        settings = {name: question[name] for name in vars(Settings())}
         of = {"deep": network, "twin": twin}[question["network"]]
         path, target, layers = pair[question["photo"]], question["target"], question["layers"]
-        (found,) = explained.explain(of, path, [target], layers, **settings)
+        (found,) = explained.explain(of, path, [target], layers, Settings(**settings))
         assert_same(found, gc.explain(of, path, target, layers, **settings))
 
 

@@ -128,6 +128,31 @@ def test_names_stay_names_in_the_code(onlooker):
     assert (loop[0], end) == ("for", ["done"])
 
 
+def test_the_code_and_the_link_say_what_stands_under_more(onlooker):
+    onlooker.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    onlooker.see("against")
+    assert "2 heat maps against tawny owl" in onlooker.page.locator(".gx > .gx-status").inner_text()
+    detail = {"mode": "add", "fusion": "product"}
+    onlooker.page.evaluate("(detail) => dispatchEvent(new CustomEvent('gradcam-view', { detail }))", detail)
+    code = samples(onlooker, "against")
+    python, api = calls(code["Python"]), calls(code["HTTP API"])["client.predict"]
+    for said in (python["gc.explain"], api):
+        assert said.items() >= {"against": "True", "smoothing": "'noise'", "score": "'logit'"}.items()
+    assert python["gc.overlay"]["mode"] == "'add'"
+    assert python["result.save"].items() >= {"mode": "'add'", "fusion": "'product'"}.items()
+    (command,) = commands(code["Shell"])
+    assert {"--against", "--additive"} <= set(command)
+    options = {word: command[i + 1] for i, word in enumerate(command[:-1])}
+    assert (options["--smoothing"], options["--fuse"], options["--layers"]) == ("noise", "product", "fine,coarse")
+    onlooker.page.evaluate("navigator.clipboard.writeText('')")
+    onlooker.page.locator(".gx-link").click()
+    onlooker.page.wait_for_function("navigator.clipboard.readText()")
+    asked = parse_qs(urlsplit(onlooker.page.evaluate("navigator.clipboard.readText()")).query)
+    expected = {"evidence": ["against"], "smoothing": ["noise"], "mode": ["add"], "fusion": ["product"]}
+    assert asked.items() >= expected.items()
+    assert "score" not in asked
+
+
 @pytest.mark.parametrize(("answer", "rows"), [("two", TWO), ("held", HELD)])
 def test_the_link_says_all_that_is_set(onlooker, answer, rows):
     onlooker.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -151,6 +176,8 @@ def test_the_link_says_all_that_is_set(onlooker, answer, rows):
         "colormap": "turbo",
         "scale": "shared",
         "threshold": "0.45",
+        "mode": "alpha",
+        "fusion": "none",
     }
-    assert asked == expected | ({"instead_of": "11"} if answer == "held" else {})
+    assert asked == expected | ({"instead_of": "11", "score": "probability"} if answer == "held" else {})
     assert f"{link.scheme}://{link.netloc}" == onlooker.url

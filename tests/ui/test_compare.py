@@ -68,6 +68,7 @@ def test_a_list_that_is_only_passed_by_changes_nothing(visitor, photos):
     visitor.explain(photos / "landscape.jpg")
     visitor.choose("#class", "teapot")
     visitor.wait_for_title("teapot")
+    visitor.open_more()
     for name in ("network", "method-choice"):
         visitor.page.locator(f"#{name} input").focus()
         visitor.page.keyboard.press("Tab")

@@ -155,7 +155,7 @@ def test_the_card_that_is_saved_is_the_one_that_was_clicked(onlooker, card, targ
     onlooker.page.locator("input[name=opacity]").fill("0.7")
     onlooker.page.locator(".gx-colormaps label", has_text="magma").click()
     onlooker.page.get_by_label("shared", exact=True).check()
-    view = {"opacity": 0.7, "colormap": "magma", "scale": "shared", "threshold": 0}
+    view = {"opacity": 0.7, "colormap": "magma", "scale": "shared", "threshold": 0, "mode": "alpha", "fusion": "none"}
     wish = onlooker.hear(onlooker.page.locator(".gx-card .gx-save").nth(card).click)
     assert wish == {"what": "card", "target": target, "layer": layer, **view}
     onlooker.enlarge(card)
@@ -166,7 +166,8 @@ def test_everything_is_saved_as_it_is_shown(onlooker):
     onlooker.see("two")
     onlooker.page.locator("input[name=opacity]").fill("0.15")
     wish = onlooker.hear(onlooker.page.locator(".gx-all").click)
-    assert wish == {"what": "everything", "opacity": 0.15, "colormap": "jet", "scale": "each", "threshold": 0}
+    view = {"opacity": 0.15, "colormap": "jet", "scale": "each", "threshold": 0, "mode": "alpha", "fusion": "none"}
+    assert wish == {"what": "everything", **view}
 
 
 # --- answers that come late ---

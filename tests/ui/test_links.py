@@ -24,7 +24,9 @@ def steps(tmp_path_factory) -> Steps:
 
 
 def opened(steps: Steps, **asked: str) -> tuple:
-    """-> shown, network, class, compared classes, class held against them, method, preset, chosen layers, table."""
+    """-> shown, network, class, compared classes, class held against them, preset, chosen layers, table, method, score,
+    evidence, smoothing, overlay, fusion.
+    """
     return steps.open(Shown("own"), gr.Request(query_params=asked, session_hash="a"))
 
 
@@ -39,8 +41,10 @@ def warned(steps: Steps, **asked: str) -> tuple[tuple, list[str]]:
 
 def test_a_link_is_followed_in_all_that_it_asks_for(steps):
     asked = {"class": "cow", "beside": "dog,1,cow", "instead_of": "ape", "method": "layercam", "layers": "add2,conv1"}
-    shown, about, target, beside, other, method, preset, chosen, table = opened(steps, **asked)
-    assert shown == Shown("own", None, 2, (3, 1), ("conv1", "add2"), "layercam", 0)
+    asked |= {"score": "probability", "evidence": "against", "smoothing": "noise", "mode": "add", "fusion": "product"}
+    shown, about, target, beside, other, preset, chosen, table, method, *more = opened(steps, **asked)
+    assert shown == Shown("own", None, 2, (3, 1), ("conv1", "add2"), "layercam", 0, "probability", True, "noise")
+    assert more == ["probability", "against", "noise", "add", "product"]
     assert (about.value, target.value, beside.value, other.value) == ("own", 2, [3, 1], 0)
     assert (method, preset, chosen.value, chosen.visible) == ("layercam", "choose", ["conv1", "add2"], True)
     assert [row[1].removesuffix(" ★") for row in table] == [name for name, _ in layers_of(steps)]
@@ -52,7 +56,8 @@ def layers_of(steps: Steps) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "choose"])
 def test_a_link_may_name_a_choice_of_layers(steps, preset):
-    shown, *_, named, chosen, _ = opened(steps, layers=preset)
+    shown, *_, named, chosen, _, _, _, _, _, mode, fusion = opened(steps, layers=preset, mode="x", fusion="y")
+    assert (mode, fusion) == ("alpha", "none")
     assert (shown.layers, named, chosen.visible) == (preset, preset, False)
 
 
@@ -81,6 +86,11 @@ def test_a_class_is_not_held_against_itself_by_a_link(steps):
         ({"instead_of": "4"}, "4"),
         ({"method": "magic"}, "magic"),
         ({"method": "cam"}, "CAM"),
+        ({"method": "eigencam", "evidence": "against"}, "Eigen-CAM"),
+        ({"method": "scorecam", "smoothing": "flips"}, "Score-CAM"),
+        ({"score": "points"}, "points"),
+        ({"evidence": "both"}, "both"),
+        ({"smoothing": "much"}, "much"),
         ({"layers": "relu9"}, "relu9"),
         ({"layers": "choose"}, "choose"),
     ],

@@ -85,11 +85,11 @@ def refused(step, *arguments: object) -> str:
 
 
 def test_another_network_keeps_no_class_and_no_layer_of_the_one_before(steps, shown):
-    about, method, chosen, table, preset, after, *classes, grid = steps.network(OTHER, shown)
+    about, chosen, table, preset, after, *classes, grid = steps.network(OTHER, shown)
     other = gc.load(OTHER)
     assert after == Shown(OTHER, shown.photo, method="layercam")
     assert about.value == grid[0].network == OTHER
-    assert (method, preset) == ("layercam", "stages")
+    assert preset == "stages"
     best = other.predict(gc.read_image(shown.photo), 1)[0].index
     assert rows(grid) == [best]
     assert values(classes) == [best, [], None]
@@ -102,8 +102,8 @@ def test_another_network_keeps_no_class_and_no_layer_of_the_one_before(steps, sh
 @pytest.mark.parametrize(("before", "after"), [("cam", "gradcam"), ("guided", "gradcam"), ("hirescam", "hirescam")])
 def test_a_method_that_not_every_network_allows_makes_way(steps, before, after):
     answer = steps.network("own", Shown(OTHER, layers="last", method=before))
-    assert answer[1] == answer[5].method == after
-    assert answer[4] == answer[5].layers == "last"
+    assert answer[4].method == after
+    assert answer[3] == answer[4].layers == "last"
 
 
 def test_the_network_that_is_chosen_already_changes_nothing(steps, shown):
@@ -169,7 +169,7 @@ def test_taking_away_twice_still_brings_back_the_photo(steps, shown):
 def test_what_comes_back_has_the_network_and_no_class_of_another(steps, shown):
     """The network was changed while the photo was away: index 2 is another class there."""
     away, *_ = steps.clear(shown)
-    changed = steps.network(OTHER, away)[5]
+    changed = steps.network(OTHER, away)[4]
     photo, back, *_, grid = steps.put_back(changed)
     assert photo == shown.photo
     assert back == Shown(OTHER, shown.photo, method="layercam")
@@ -267,12 +267,6 @@ def test_layers_are_a_preset_or_a_list(steps, uploads, network):
 
 def test_a_list_of_layers_that_is_not_shown_changes_nothing(steps, uploads):
     assert is_left_alone(steps.chosen(["conv1"], Shown("own", uploads[0])))
-
-
-def test_the_method_that_failed_gives_way_to_the_one_before(steps, shown):
-    assert steps.back_to_method(shown)[0] == "layercam"
-    assert not steps.back_to_method(shown)[1].visible
-    assert steps.offer_halt("scorecam").visible
 
 
 # --- tests of the maps ---

@@ -12,9 +12,8 @@ const neighbours = (from, to) => Array.from({ length: to }, (_, i) => {
   return [low, Math.min(low + 1, from - 1), at - low];
 });
 
-// The levels of a heat map at a picture's size: the scalar is resized, the colour comes after it.
-const resizedLevels = (heat, [rows, columns], [height, width]) => {
-  const levels = new Uint8Array(height * width);
+// A heat map at another size, times a scale, put into an array of numbers.
+const resizedInto = (numbers, scale, heat, [rows, columns], [height, width]) => {
   const across = neighbours(columns, width);
   neighbours(rows, height).forEach(([top, bottom, down], y) => {
     const upper = top * columns, lower = bottom * columns;
@@ -22,10 +21,24 @@ const resizedLevels = (heat, [rows, columns], [height, width]) => {
       const [left, right, aside] = across[x];
       const above = heat[upper + left] + (heat[upper + right] - heat[upper + left]) * aside;
       const below = heat[lower + left] + (heat[lower + right] - heat[lower + left]) * aside;
-      levels[y * width + x] = 255 * (above + (below - above) * down) + 0.5;
+      numbers[y * width + x] = scale * (above + (below - above) * down);
     }
   });
-  return levels;
+  return numbers;
+};
+
+// The levels of a heat map at a picture's size: the scalar is resized, the colour comes after it.
+const resizedLevels = (heat, cells, [height, width]) =>
+  resizedInto(new Uint8ClampedArray(height * width), 255, heat, cells, [height, width]);
+
+// One map of all layers, each first brought to the size of the largest, as `Explanation.fused` makes it.
+const fusedHeat = (maps, how) => {
+  const cells = [0, 1].map((axis) => Math.max(...maps.map((map) => map.cells[axis])));
+  const heats = maps.map((map) => resizedInto(new Float32Array(cells[0] * cells[1]), 1, map.heat, map.cells, cells));
+  const join = how === 'product' ? (one, other) => one * other : Math.max;
+  const heat = heats.reduce((fused, next) => fused.map((share, i) => join(share, next[i])));
+  const peak = how === 'product' ? heat.reduce((high, share) => Math.max(high, share), 0) || 1 : 1;
+  return { heat: heat.map((share) => share / peak), cells };
 };
 
 // level -> colour, from a table of 256 times red, green, blue. A map that is shown on another's scale ends at a share of it.
