@@ -186,6 +186,10 @@ def test_a_link_restores_network_classes_layers_and_colours(browser_context, vis
     visitor.page.locator(".gx-colormaps label", has_text="magma").click()
     visitor.page.locator(".gx-choices label", has_text="shared").click()
     visitor.page.locator("input[name=opacity]").fill("0.65")
+    asked = len(visitor.requests)
+    visitor.page.locator("input[name=threshold]").fill("0.42")
+    visitor.page.wait_for_selector(".gx-lines")
+    assert len(visitor.requests) == asked
     visitor.page.get_by_role("button", name="Copy a link").click()
     visitor.page.get_by_role("button", name="Copied").click()
     link = visitor.page.evaluate("navigator.clipboard.readText()")
@@ -194,6 +198,8 @@ def test_a_link_restores_network_classes_layers_and_colours(browser_context, vis
     assert names_of(friend) == ["teapot", "umbrella"]
     assert len(friend.layers()) == 2
     assert friend.opacity() == pytest.approx(0.65)
+    assert friend.page.locator(".gx-threshold output").inner_text() == "42 %"
+    friend.page.wait_for_function("document.querySelectorAll('.gx-lines').length === 2")
     assert friend.page.locator("[name=colormap]:checked").input_value() == "magma"
     assert friend.page.locator("[name=scale]:checked").input_value() == "shared"
     assert friend.page.get_by_label("Last", exact=True).is_checked()
@@ -217,10 +223,11 @@ def test_a_link_restores_network_classes_layers_and_colours(browser_context, vis
     ids=range(7),
 )
 def test_a_link_to_what_is_not_there_opens_the_page_all_the_same(browser_context, server, photos, query, sentence):
-    visitor = Visitor(browser_context, f"{server.url}/?{query}&opacity=9&colormap=rainbow&scale=none")
+    visitor = Visitor(browser_context, f"{server.url}/?{query}&opacity=9&colormap=rainbow&scale=none&threshold=2")
     assert sentence in visitor.wait_for_toast(sentence)
     visitor.explain(photos / "landscape.jpg")
     assert visitor.opacity() == pytest.approx(0.4)
+    assert visitor.page.locator(".gx-threshold output").inner_text() == "off"
     assert visitor.complaints == []
     visitor.page.close()
 

@@ -141,16 +141,3 @@ def test_the_sheet_has_the_outline(onlooker):
     changed = np.abs(pictures[0] - pictures[1]).max(2) > 60
     assert not changed[:, :265].any()  # the photo itself
     assert all(changed[:, 16 + i * 265 : 265 + i * 265].any() for i in (1, 2, 3))
-
-
-def test_a_link_opens_the_page_with_its_threshold(browser_context, server, photos):
-    from browser import Visitor
-
-    visitor = Visitor(browser_context, f"{server.url}/?threshold=0.42")
-    visitor.explain(photos / "landscape.jpg")
-    visitor.page.wait_for_selector(LINES)
-    assert visitor.page.locator(".gx-threshold output").inner_text() == "42 %"
-    before = len(visitor.requests)
-    visitor.page.locator("input[name=threshold]").fill("0.8")
-    assert len(visitor.requests) == before
-    visitor.page.close()
