@@ -16,6 +16,8 @@ from tiny_networks import StoppedError, seeded, stop_at
 
 import gradcam_core as gc
 from gradcam_core.audits import rows, run
+from gradcam_core.audits.batches import Asked, Explainer
+from gradcam_core.audits.listing import listed
 from gradcam_core.audits.measures import of_map, of_photo
 from gradcam_core.networks.classifier import Classifier
 
@@ -205,11 +207,25 @@ def test_an_audit_does_not_lie_in_its_own_photos(network, photos):
 
 
 def test_rows_of_a_class_are_read_alone(whole):
-    found = {row["photo"] for row in whole.rows(["photo"], of_class=1).to_pylist()}
-    expected = {name for name in by_photo(whole) if name.startswith("golden_retriever")}
-    unlabelled = by_photo(whole)["nobody.png"]
-    assert found == expected | ({"nobody.png"} if unlabelled["predicted_index"] == 1 else set())
-    assert "nobody.png" in {row["photo"] for row in whole.rows(of_class=unlabelled["predicted_index"]).to_pylist()}
+    everything = by_photo(whole)
+    of = {
+        name: row["predicted_index"] if row["label"] is None else row["label_index"] for name, row in everything.items()
+    }
+    assert any(of[name] != row["predicted_index"] for name, row in everything.items() if not row["error"])
+    for index in range(3):
+        found = {row["photo"] for row in whole.rows(["photo"], of_class=index).to_pylist()}
+        assert found == {name for name, own in of.items() if own == index}
+
+
+def test_a_photo_whose_label_is_another_class_waits_for_eight_batches_at_most(network, tmp_path):
+    items = list(listed(network, class_folders(tmp_path, {"daisy": 50})))
+    asked = Asked(("conv2",), batch=2)
+    predicted = {row["photo"]: row["predicted_index"] for row in Explainer(network, asked).rows(items)}
+    labelled = [item._replace(label=predicted[item.photo]) for item in items]
+    labelled[0] = labelled[0]._replace(label=(predicted[items[0].photo] + 1) % 3)
+    order = [row["photo"] for row in Explainer(network, asked).rows(labelled)]
+    assert sorted(order) == sorted(predicted)
+    assert 2 < order.index(items[0].photo) <= 20
 
 
 def test_rows_of_many_parts_are_those_of_one(network, photos, whole, tmp_path, monkeypatch):
