@@ -59,7 +59,7 @@ def controls() -> Controls:
         label="Instead of",
         elem_id="instead",
         interactive=True,
-        info="Why this class, and not that one? Empty: for itself",
+        info="Only what speaks for the class and not for this one. Empty: all that speaks for it",
     )
     method = gr.Dropdown(
         method_choices(),
@@ -67,7 +67,7 @@ def controls() -> Controls:
         label="Method",
         elem_id="method-choice",
         interactive=True,
-        info="How a layer's evidence is weighed; see below what each does",
+        info="How evidence is weighed. Each with a picture: “What the methods do”, below",
     )
     halt = gr.Button("Stop Score-CAM", visible=False, elem_id="halt", size="sm")
     evidence = gr.Radio(

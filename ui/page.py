@@ -122,7 +122,13 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                     target = gr.Dropdown(
                         [], label="Class", elem_id="class", interactive=True, info="What the maps show evidence for"
                     )
-                    preset = gr.Radio(named(PRESETS), value="stages", label="Layers", elem_id="layers")
+                    preset = gr.Radio(
+                        named(PRESETS),
+                        value="stages",
+                        label="Layers",
+                        elem_id="layers",
+                        info="Where to look: early stages see edges, the last whole objects",
+                    )
                     chosen = gr.Dropdown(
                         [], label="Chosen layers", multiselect=True, visible=False, elem_id="chosen", interactive=True
                     )

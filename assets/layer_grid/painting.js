@@ -22,6 +22,7 @@ const paint = (canvas) => {
 
 // What lies above the threshold, on a canvas of its own over the heat: of the same place, but fine on small photos too.
 const FINE = 420 * Math.min(devicePixelRatio, 2); // the width of a card
+const FINER = 1024; // that of an enlarged map
 
 const paintLines = (canvas) => {
   if (!view.threshold) {
@@ -31,7 +32,7 @@ const paintLines = (canvas) => {
   }
   if (!canvas.lines) {
     const lines = make('canvas', 'gx-lines');
-    const scale = Math.max(1, FINE / canvas.width);
+    const scale = Math.max(1, (canvas.closest('dialog') ? FINER : FINE) / canvas.width);
     lines.width = Math.round(canvas.width * scale);
     lines.height = Math.max(1, Math.round(canvas.height * scale));
     lines.style.clipPath = canvas.style.clipPath;
@@ -40,7 +41,8 @@ const paintLines = (canvas) => {
   }
   const { lines, map } = canvas;
   const runs = runsAbove(map.heat, map.cells, [lines.height, lines.width], view.threshold);
-  paintOutline(lines, runs, regionsOf(runs)[0]);
+  const line = lines.width / map.cells[1] < 6 ? 1 : 2; // thin where cells are small
+  paintOutline(lines, runs, regionsOf(runs)[0], line);
 };
 
 // A network can have hundreds of layers: a card is painted when it comes near the screen.
