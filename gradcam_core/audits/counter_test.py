@@ -17,9 +17,9 @@ from ..trust.hiding import scene_of
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier
 
-SIGNIFICANT = 0.01  # for all candidates of an audit together
+SIGNIFICANT = 0.05  # for all candidates of an audit together
 DOUBLED = math.log(2)  # log-odds: the least that a region must do to the odds of the class, both ways
-PHOTOS = 32  # of a group, of the class's others and of other classes, that are tried at most
+PHOTOS = 48  # of a group, of the class's others and of other classes, that are tried at most
 DRAWS = 3  # places drawn at random for each photo, beside the suspected one
 OVERLAP = 0.25  # of the region, at most, that a place drawn at random may share with it, where there is such a place
 CLIPPED = 1e-6  # of probabilities whose logits are not known
@@ -30,8 +30,9 @@ class Effects:
     """What a region does to a class: log-odds of the class, one for each photo.
 
     Attributes:
-        group, rest, others: of the group's photos, the class's other photos and photos of other classes: float64
-            (photos, 3): as they are, with the region hidden, with as much hidden at random (the mean of the draws).
+        group, rest: of the group's photos and the class's other photos: float64 (photos, 3): as they are, with the
+            region hidden, with as much hidden at random (the mean of the draws).
+        others: of photos of other classes: float64 (others, 2): as they are, and with the region hidden.
         pasted: of photos of other classes: float64 (others, 4): as they are, with the region of a group's photo, with
             the same region of a photo of the class that is not in the group, with the usual evidence: as much of such
             a photo, where it is hottest.
@@ -70,7 +71,7 @@ class Effects:
     def bears_out(self, candidates: int = 1) -> bool:
         """Whether the class hangs on the region: each of `differences` at least doubles the odds, and is no chance.
 
-        The median of each is at least log 2, and its p-value below 0.01, divided by the number of candidates that are
+        The median of each is at least log 2, and its p-value below 0.05, divided by the number of candidates that are
         tested (Bonferroni).
         """
         return all(
@@ -123,13 +124,13 @@ def effects(
     rng = np.random.default_rng(seed)
     mask = over_photo(cells, network.input_size)
     hidden, scenes = [], [[scene_of(network, photo) for photo in photos] for photos in (group, rest, others)]
-    for some in scenes:
+    for some, draws in zip(scenes, (DRAWS, DRAWS, 0), strict=True):
         variants = [[s.image, np.where(mask, s.blank, s.image)] for s in some]
         for scene, images in zip(some, variants, strict=True):
-            places = [over_photo(place, network.input_size) for place in elsewhere(cells, DRAWS, rng)]
+            places = [over_photo(place, network.input_size) for place in elsewhere(cells, draws, rng)]
             images += [np.where(place, scene.blank, scene.image) for place in places]
         odds = log_odds(network, target, (image for images in variants for image in images))[0].reshape(len(some), -1)
-        hidden.append(np.column_stack([odds[:, 0], odds[:, 1], odds[:, 2:].mean(1)]))
+        hidden.append(np.column_stack([odds[:, :2], odds[:, 2:].mean(1)]) if draws else odds)
     bases = [scene.image for scene in scenes[2]]
     from_group = [(scenes[0][i].image, mask) for i in rng.integers(len(group), size=len(bases))]
     drawn = rng.integers(len(rest), size=len(bases))

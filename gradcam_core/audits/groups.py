@@ -15,6 +15,7 @@ from .extras import needed
 
 MOST_CLUSTERS = 8
 SAMPLE = 4000  # maps of a class that are clustered, at most, drawn evenly
+SAME = 0.5  # of the photos of two groups together, from which they are one
 LEAST = 8  # photos of a group
 APART = 0.7  # separability from which a group may stand apart: a Gaussian has 0.64, numbers spread evenly 0.75
 REGION = 0.4  # of the most that a cell's heat is above the rest's: cells above it are the region
@@ -69,10 +70,10 @@ def clusters(maps: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     lengths = np.linalg.norm(heat, axis=1)
     found = np.full(len(maps), -1)
     warm = np.flatnonzero(lengths)
-    if len(warm) < count:
-        return found
     unit = heat[warm] / lengths[warm, np.newaxis]
     some = np.sort(np.random.default_rng(seed).permutation(len(warm))[:SAMPLE])
+    if len(np.unique(unit[some], axis=0)) < count:
+        return found
     with needed("threadpoolctl").threadpool_limits(1):  # of so little, threads make more work than they share
         means = needed("sklearn.cluster").KMeans(count, n_init=5, random_state=seed).fit(unit[some])
         of_each = means.predict(unit).tolist()
@@ -84,7 +85,8 @@ def clusters(maps: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
 def groups(maps: np.ndarray, seed: int = 0) -> list[Group]:
     """The groups of a class's photos, the one that stands apart most first.
 
-    The number of clusters is the one, from 2 to 8, whose best group stands apart most.
+    The number of clusters is the one, from 2 to 8, whose best group stands apart most. Of groups that share half of
+    their photos, counted together, the better one stays.
 
     Args:
         maps: float (n, h, w), the signed maps of one class.
@@ -94,10 +96,18 @@ def groups(maps: np.ndarray, seed: int = 0) -> list[Group]:
     for count in range(2, MOST_CLUSTERS + 1):
         of_each = clusters(maps, count, seed)
         found = [group for k in range(count) if (group := group_of(maps, of_each == k)) is not None]
-        found.sort(key=lambda group: -group.separability)
+        found = _distinct(sorted(found, key=lambda group: -group.separability))
         if found and (not best or found[0].separability > best[0].separability):
             best = found
     return best
+
+
+def _distinct(found: list[Group]) -> list[Group]:
+    kept: list[Group] = []
+    for group in found:
+        shared = [(group.members & other.members).sum() / (group.members | other.members).sum() for other in kept]
+        kept += [group] if max(shared, default=0) < SAME else []
+    return kept
 
 
 def group_of(maps: np.ndarray, members: np.ndarray, rounds: int = 2) -> Group | None:

@@ -42,6 +42,8 @@ def test_hiding_and_pasting_do_what_can_be_computed_by_hand():
     hidden = round(255 / 6) / 255 / 6  # the mean colour of the photo, in the region
     np.testing.assert_allclose(found.group, [[2 / 6, 2 * hidden, 2 / 6 + 2 * hidden]] * 3, atol=1e-6)
     np.testing.assert_allclose(found.rest, 0, atol=1e-6)
+    np.testing.assert_allclose(found.others[:, 0], [-0.2, -0.4], atol=1e-6)
+    assert (found.others[:, 1] < found.others[:, 0]).all()  # of the mean colour, some blue comes into the region
     np.testing.assert_allclose(found.pasted[:, 0], [-0.2, -0.4], atol=1e-6)
     np.testing.assert_allclose(found.pasted[:, 1], [2 / 6 - 0.2, 2 / 6 - 0.4], atol=1e-6)
     np.testing.assert_allclose(found.pasted[:, 2], [-0.2, -0.4], atol=1e-6)
@@ -102,7 +104,7 @@ def made(hidden: float, group: float, pasted: float, usual: float, count: int = 
     return Effects(
         group=np.column_stack([column, column - hidden, column]),
         rest=np.column_stack([column, column - rest, column]),
-        others=np.zeros((count, 3)),
+        others=np.zeros((count, 2)),
         pasted=np.column_stack([column, column + pasted, column, column + pasted - usual]),
         taken_for=np.zeros(4, int),
     )
@@ -117,9 +119,9 @@ def test_only_what_doubles_the_odds_in_every_way_is_borne_out():
 
 
 def test_the_more_candidates_the_more_photos_are_needed():
-    assert made(1, 1, 1, 1, count=8).bears_out(candidates=2)  # 2 ** -8 = 0.0039
-    assert not made(1, 1, 1, 1, count=8).bears_out(candidates=3)
-    assert not made(1, 1, 1, 1, count=6).bears_out()
+    assert made(1, 1, 1, 1, count=8).bears_out(candidates=12)  # 2 ** -8 = 0.0039 < 0.05 / 12
+    assert not made(1, 1, 1, 1, count=8).bears_out(candidates=13)
+    assert not made(1, 1, 1, 1, count=4).bears_out()
 
 
 def test_a_sign_test_counts_what_lies_above():

@@ -43,7 +43,7 @@ def test_its_numbers_are_those_that_the_network_gives(found):
     numbers = findings.findings[0].numbers
     assert numbers["log_odds"]["hidden"] == pytest.approx(90 * green, rel=0.1)
     assert numbers["log_odds"]["pasted"] == pytest.approx(90 * green, rel=0.1)
-    assert numbers["tested"] == {"group": 20, "rest": 20, "others": 32}
+    assert numbers["tested"] == {"group": 20, "rest": 20, "others": 48}
     assert numbers["p_values"]["hidden"] == 2**-20
 
 

@@ -101,3 +101,10 @@ def test_the_cut_is_the_best_of_all_cuts():
 
     assert found == pytest.approx(max(between(at) for at in np.sort(values)[:-1]))
     assert found == pytest.approx(between(cut))
+
+
+def test_a_group_is_told_once():
+    maps, is_tagged = with_tag(wandering(84), 3)
+    found = groups(maps)
+    same = [(group.members & is_tagged).sum() / (group.members | is_tagged).sum() >= 0.5 for group in found]
+    assert same.count(True) == 1
