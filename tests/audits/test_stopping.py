@@ -43,7 +43,7 @@ def given(tmp_path_factory):
 def command(given: Path, out: Path) -> list[str]:
     return [
         "audit", str(given / "photos"), "--network", str(given / "flowers.keras"),
-        "--labels", str(given / "labels.txt"), "--out", str(out), "--batch", "4",
+        "--labels", str(given / "labels.txt"), "--out", str(out), "--batch", "4", "--rows-only",
     ]  # fmt: skip
 
 
