@@ -1,6 +1,7 @@
 """What is audited: photos in a folder for each class, in a table, or in COCO's JSON; their labels and boxes."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -48,14 +49,25 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """All photos of an audit, which are gone through one by one and always in the same order."""
+    """All photos of an audit, which are gone through one by one and always in the same order.
+
+    Attributes:
+        root: the folder that their paths are below.
+        count: how many there are.
+        make: makes a pass through them.
+        checksum: of the table or file that has their labels and boxes; "" where folders do.
+    """
 
     root: Path
     count: int
     make: Callable[[], Iterator[Item]]
+    checksum: str = ""
 
     def __iter__(self) -> Iterator[Item]:
-        return self.make()
+        try:
+            yield from self.make()
+        except OSError as error:  # a folder was taken away meanwhile
+            raise _unreadable(error, self.root) from error
 
 
 def listed(
@@ -80,6 +92,9 @@ def listed(
         SettingError: there is nothing to audit, or a label that does not fit: each says what is wrong and where.
     """
     source = Path(source)
+    for path in (source.absolute(), Path(root or ".")):
+        if _text(str(path)) != str(path):
+            raise SettingError(f"The name of {_text(str(path))!r} is no text in UTF-8. Give the folder another name.")
     match = _matching(network) if labelled else None
     try:
         if source.is_dir():
@@ -99,11 +114,15 @@ def listed(
                 "these."
             )
     except OSError as error:
-        where = error.filename or source
-        raise SettingError(f"{str(where)!r} cannot be read: {(error.strerror or str(error)).lower()}.") from error
+        raise _unreadable(error, source) from error
     if not found.count:
         raise SettingError(f"There are no photos in {str(source)!r}. Looked for: {', '.join(sorted(SUFFIXES))}.")
     return found
+
+
+def _unreadable(error: OSError, source: Path) -> SettingError:
+    where = error.filename or source
+    return SettingError(f"{str(where)!r} cannot be read: {(error.strerror or str(error)).lower()}.")
 
 
 Match = Callable[[str | int, str], int]  # (a class, what names it) -> its index
@@ -140,7 +159,7 @@ def class_of(network: "Classifier", name: str | int) -> int:
         TargetError: it is none, or stands for several; the nearest names are listed.
     """
     forms: list[str | int] = [name]
-    if isinstance(name, str):
+    if isinstance(name, str) and re.search(r"[^\W\d_]", name):  # "-1" is no name, and not the class 1
         forms.append(name.replace("-", " "))
         if with_id := re.match(r"(n\d{8})\W*_*", name):
             forms.append(with_id[1])
@@ -207,7 +226,9 @@ def _checked(source: Path, root: Path, make: Callable[[Path], Iterator[Item]]) -
         seen.add(hash(item.photo))
         if len(seen) < count:
             raise SettingError(f"{source.name} has {item.photo!r} more than once. Leave it in once.")
-    return Listing(root, len(seen), lambda: make(root))
+    with source.open("rb") as file:
+        checksum = hashlib.file_digest(file, "blake2b").hexdigest()[:16]
+    return Listing(root, len(seen), lambda: make(root), checksum)
 
 
 def _item(name: str, root: Path, label: int | None, boxes: list[list[float]] | None, in_pixels: bool) -> Item:
@@ -275,7 +296,7 @@ def _boxes(value: object, where: str) -> list[list[float]] | None:
         return None
     try:
         boxes = np.array(json.loads(value) if isinstance(value, str) else value, np.float64)
-    except ValueError:  # no JSON, or rows of different lengths
+    except (ValueError, TypeError, OverflowError, RecursionError):  # no JSON, or no rows of numbers
         boxes = np.zeros(0)
     if not boxes.size and isinstance(value, list | str) and str(value).strip() == "[]":
         return None
@@ -292,7 +313,7 @@ def _boxes(value: object, where: str) -> list[list[float]] | None:
 def _coco_content(source: Path) -> dict[str, Any]:
     try:
         content = json.loads(source.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingError(f"{source.name} is not JSON: {error}.") from error
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise SettingError(f'{source.name} is no COCO file: it has no list "images".')
@@ -317,7 +338,7 @@ def _coco(source: Path, content: dict[str, Any], root: Path, match: Match | None
                 label = match(names[largest], f"The category {{!r}} in {source.name}")
             size = image.get("width"), image.get("height")
             scale = np.array(2 * [1 / size[0], 1 / size[1]]) if all(size) else np.ones(4)
-            boxes = [[x, y, x + w, y + h] for x, y, w, h in given if w > 0 and h > 0]
+            boxes = [[x, y, x + w, y + h] for x, y, w, h in given if 0 < w < np.inf and 0 < h < np.inf]
             shares = (np.array(boxes) * scale).tolist() if boxes else None
             yield _item(image["file_name"], root, label, shares, not all(size))
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -75,7 +75,10 @@ def read_about(folder: str | os.PathLike[str]) -> About:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] == FORMAT:
-            return About(**content)
+            about = About(**content)
+            if [layer["suffix"] for layer in about.layers][-1:] == [""] and about.classes and about.settings:
+                return about
+            raise ValueError("no layers, or no classes")
     except FileNotFoundError as error:
         raise SettingError(f"There is no audit in {str(folder)!r}: it has no audit.json.") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -222,7 +225,10 @@ def photos_in(folder: str | os.PathLike[str]) -> Iterator[list[str]]:
     there, _ = place(folder)
     for path in parts(folder):
         try:
-            yield parquet.read_table(path, columns=["photo"], filesystem=there)["photo"].to_pylist()
+            photos = parquet.read_table(path, columns=["photo"], filesystem=there)["photo"].to_pylist()
+            if not all(isinstance(photo, str) for photo in photos):
+                raise KeyError("photo")
+            yield photos
         except (pa.ArrowException, OSError, KeyError) as error:
             raise SettingError(
                 f"{path!r} is damaged. Delete it, and the same command makes its rows once more; the others stay."

@@ -203,7 +203,10 @@ def _about(
     for weight in network.model.weights:
         sum_of_weights = zlib.crc32(np.ascontiguousarray(weight).tobytes(), sum_of_weights)
     settings |= {"photos": str(photos.resolve()), "labelled": labelled, "root": str(listing.root.resolve())}
+    noise = np.random.default_rng(0).integers(0, 256, network.blank.shape).astype(network.blank.dtype)
+    prepared = zlib.crc32(np.ascontiguousarray(network.to_input(noise)).tobytes())  # two functions look alike
     settings |= {"network": network.name, "weights": f"{sum_of_weights:08x}", "reading": network.about}
+    settings |= {"table": listing.checksum, "preprocessing": f"{prepared:08x}"}
     endings = suffixes(asked.layers)
     return About(
         settings={**settings, "layers": list(asked.layers)},

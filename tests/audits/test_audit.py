@@ -161,6 +161,24 @@ def test_other_settings_or_another_network_are_not_mixed_in(network, photos, who
     assert sorted(whole.folder.rglob("*")) == before
 
 
+def test_labels_that_were_changed_in_a_table_are_not_mixed_in(network, photos, tmp_path):
+    table = photos / "labels.csv"
+    first = sorted(str(path.relative_to(photos)) for path in photos.rglob("*.png"))[:3]
+    table.write_text("path,label\n" + "".join(f"{path},daisy\n" for path in first))
+    gc.audit(network, table, tmp_path / "out")
+    gc.audit(network, table, tmp_path / "out")
+    table.write_text("path,label\n" + "".join(f"{path},tulip\n" for path in first))
+    with pytest.raises(gc.SettingError, match="begun with another setting of table"):
+        gc.audit(network, table, tmp_path / "out")
+
+
+def test_another_function_of_preprocessing_is_another_setting(photos, tmp_path):
+    model = flower_model()
+    gc.audit(Classifier("flowers", model, CLASSES, preprocess=lambda batch: batch / 2), photos, tmp_path / "out")
+    with pytest.raises(gc.SettingError, match="begun with another setting of preprocessing"):
+        gc.audit(Classifier("flowers", model, CLASSES, preprocess=lambda batch: batch / 200), photos, tmp_path / "out")
+
+
 def test_a_damaged_part_is_named_and_its_rows_are_made_once_more(network, photos, whole, tmp_path):
     shutil.copytree(whole.folder, tmp_path / "out")
     part = Path(rows.parts(tmp_path / "out")[-1])
@@ -177,6 +195,7 @@ def test_a_damaged_audit_json_and_one_of_another_version_are_refused(network, ph
     content = json.loads(about.read_text())
     for text, sentence in [
         ("{", "is damaged, so that nobody knows"),
+        (json.dumps({**content, "layers": 5}), "is damaged, so that nobody knows"),
         (json.dumps({**content, "format": 99}), "of another version"),
         (None, "whose audit.json is gone"),
     ]:

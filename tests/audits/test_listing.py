@@ -51,6 +51,43 @@ def test_a_folder_names_a_class_in_the_ways_people_have(imagenet, name, index):
     assert class_of(imagenet, name) == index
 
 
+@pytest.mark.parametrize("name", ["-1", "-2", -1, "1-2"])
+def test_a_number_with_a_sign_is_no_index(imagenet, name):
+    with pytest.raises(gc.TargetError):
+        class_of(imagenet, name)
+
+
+@pytest.mark.parametrize("boxes", ['{"a": 1}', f"[[0, 0, 1{'0' * 400}, 1]]", "[[0, 0, 1], [2]]", "[" * 100_000])
+def test_boxes_that_are_none_are_a_sentence(network, tmp_path, boxes):
+    pd.DataFrame({"path": ["a.png"], "boxes": [boxes]}).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(gc.SettingError, match="has boxes that are none"):
+        listed(network, tmp_path / "t.csv")
+
+
+def test_json_without_an_end_is_a_sentence(network, tmp_path):
+    (tmp_path / "coco.json").write_text("[" * 100_000)
+    with pytest.raises(gc.SettingError, match="is not JSON"):
+        listed(network, tmp_path / "coco.json")
+
+
+def test_a_class_folder_that_is_taken_away_meanwhile_is_a_sentence(network, tmp_path):
+    folder_of(tmp_path, "daisy/a.png", "tulip/a.png")
+    items = iter(listed(network, tmp_path))
+    assert next(items).label == 0
+    (tmp_path / "tulip/a.png").unlink()
+    (tmp_path / "tulip").rmdir()
+    with pytest.raises(gc.SettingError, match="tulip' cannot be read: no such file or directory"):
+        next(items)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_folder_whose_name_is_no_text_is_a_sentence(network, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path / "gar") + b"\xe7on"))
+    folder_of(folder, "daisy/a.png")
+    with pytest.raises(gc.SettingError, match=r"gar\\+udce7on' is no text in UTF-8"):
+        listed(network, folder)
+
+
 def test_the_order_is_always_the_same_and_other_files_are_left_out(network, tmp_path):
     folder_of(
         tmp_path,
