@@ -163,6 +163,7 @@ def test_classes_and_files_called_by_markup_stay_text_on_the_whole_page(browser_
         assert title in names
         assert page.locator("#class input").input_value().startswith(f"{title} · ")
         page.get_by_role("button", name=f"Compare with {names[1] if title != names[1] else names[2]}").click()
+        visitor.open_more()
         page.locator("#beside", has_text=MARKUP).wait_for()
         page.locator("#believe button.label-wrap").click()
         page.locator("#test").click()
