@@ -69,7 +69,8 @@ class LayerGrid(gr.HTML):
     """Shows the explanations of one photo by one network, a row for each class.
 
     The event ``select`` carries the index of a class that was clicked, and whether it is to stand ``beside`` the
-    others; ``download`` carries what is to be saved, and the opacity, colours and scale that are set.
+    others; ``download`` carries what is to be saved, and how the maps are shown. Of several photos ``submit`` carries
+    the one that is to be shown, and ``input`` one that is to be looked at without it, by its uploaded file.
     ``file`` is the name of the network that comes from a file, if there is one, ``path`` what that file is called, and
     ``preprocess`` how photos are prepared for it, where that was said.
     """
