@@ -1,5 +1,6 @@
 """On a small screen: the answer comes right after the photo, and the settings are a drawer."""
 
+import pytest
 from browser import CARDS, Visitor
 
 
@@ -48,3 +49,7 @@ def test_on_a_desk_the_answer_stays_in_sight_beside_long_settings(visitor, photo
     assert 0 <= toolbar["y"] < 800
     cards = [card.bounding_box()["y"] for card in visitor.page.locator(CARDS).all()]
     assert max(cards) < 800
+    visitor.page.get_by_label("All", exact=True).check()
+    visitor.page.wait_for_function(f"document.querySelectorAll('{CARDS}').length > 20")
+    visitor.page.evaluate("scrollTo(0, 600)")
+    assert visitor.page.locator("#side").bounding_box()["y"] == pytest.approx(0, abs=1)
