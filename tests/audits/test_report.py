@@ -56,7 +56,15 @@ def audited(folder: Path, count: int) -> Path:
     photos = folder / "photos & <more>"
     write_about(
         folder / "out",
-        About({"method": "gradcam"}, str(photos), f"net{HOSTILE}", "probability", CLASSES, [{"name": "conv"}], {}),
+        About(
+            {"method": "gradcam"},
+            str(photos),
+            f"net{HOSTILE}",
+            "probability",
+            CLASSES,
+            [{"name": "conv", "suffix": ""}],
+            {},
+        ),
     )
     write_part(folder / "out", made_rows(photos, count), schema(), 0)
     return write_report(folder / "out", find(folder / "out"))
@@ -258,7 +266,7 @@ def test_a_photo_that_is_gone_keeps_its_map(browser_context, report, tmp_path):
 @pytest.mark.long
 def test_ten_thousand_photos_open_within_two_seconds(browser_context, tmp_path):
     folder = tmp_path / "many"
-    write_about(folder, About({}, str(tmp_path), "net", "probability", CLASSES, [{"name": "conv"}], {}))
+    write_about(folder, About({}, str(tmp_path), "net", "probability", CLASSES, [{"name": "conv", "suffix": ""}], {}))
     write_part(folder, made_rows(Path(), 10_000), schema(), 0)
     photo = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
     path = write_report(folder, find(folder), lambda name: photo)
