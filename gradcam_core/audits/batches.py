@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..errors import GradcamError, NetworkError, PhotoError
+from ..errors import GradcamError, NetworkError, PhotoError, SettingError
 from ..photos.channels import picture_of
 from ..photos.workers import AT_ONCE
 from .listing import Item
@@ -115,7 +115,7 @@ class Explainer:
         label = None if item.label is None else self.network.labels[item.label].name
         photo = _Photo({"photo": item.photo, "label": label, "label_index": item.label})
         try:
-            image = self.network.read(_source(item.path))
+            image = self.network.read(source(item.path))
             height, width = image.shape[:2]
             with self._preparing:
                 photo.taken = self.network.to_input(image)[0]
@@ -124,7 +124,8 @@ class Explainer:
             return photo
         if item.boxes:
             scale = [width, height, width, height] if item.in_pixels else [1, 1, 1, 1]
-            photo.boxes = np.clip(np.array(item.boxes) / scale, 0, 1).tolist()
+            boxes = np.clip(np.array(item.boxes) / scale, 0, 1)
+            photo.boxes = boxes[(boxes[:, :2] < boxes[:, 2:]).all(1)].tolist() or None  # some lie beside the photo
         photo.row |= {"width": width, "height": height, "boxes": photo.boxes}
         photo.row |= of_photo(picture_of(image, self.network.shown))
         return photo
@@ -205,15 +206,22 @@ class Explainer:
 _reached = cache(filesystem)  # to find out about a bucket takes a while
 
 
-def _source(path: str) -> "str | pa.NativeFile":
-    """A path as it is; of a photo at an address elsewhere (s3://...), its file, opened."""
+def source(path: str) -> "str | pa.NativeFile":
+    """A path as it is; of a photo at an address elsewhere (s3://...), its file, opened.
+
+    Raises:
+        PhotoError: the address cannot be read.
+    """
     if "://" not in path:
         return path
     scheme, _, rest = path.partition("://")
     host, _, inner = rest.partition("/")
-    there, base = _reached(f"{scheme}://{host}/x")
+    place = f"{scheme}://{host}/x"
     try:
+        there, base = _reached(place)
         return there.open_input_stream(base.removesuffix("x") + inner)
+    except SettingError as error:
+        raise PhotoError(str(error).replace(place, path)) from error
     except OSError as error:
         raise PhotoError(f"{path} cannot be read: {error}.") from error
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ..errors import WriteError
-from .rows import read_about, read_rows
+from .rows import path_of, read_about, read_rows
 
 NUMBERS = ("peak", "spread", "border", "inside", "brightness", "contrast", "saturation", "sharpness")
 
@@ -42,7 +42,7 @@ def export_fiftyone(folder: str | os.PathLike[str], out: str | os.PathLike[str])
             (out / "fields" / which).mkdir(parents=True, exist_ok=True)
         table = read_rows(folder)
         for number, row in enumerate(row for batch in table.to_batches(1024) for row in batch.to_pylist()):
-            samples.append(_sample(row, Path(about.root)))
+            samples.append(_sample(row, about.root))
             for which, prefix in (("heatmap", ""), ("label_heatmap", "label_")):
                 if row[f"{prefix}map"] is not None:
                     raw = np.array(row[f"{prefix}map"], np.float32).reshape(row["map_height"], row["map_width"])
@@ -57,9 +57,8 @@ def export_fiftyone(folder: str | os.PathLike[str], out: str | os.PathLike[str])
     return path
 
 
-def _sample(row: dict[str, Any], root: Path) -> dict[str, Any]:
-    filepath = row["photo"] if "://" in row["photo"] else str(root / row["photo"])
-    sample: dict[str, Any] = {"filepath": filepath, "tags": ["error"] if row["error"] else []}
+def _sample(row: dict[str, Any], root: str) -> dict[str, Any]:
+    sample: dict[str, Any] = {"filepath": path_of(root, row["photo"]), "tags": ["error"] if row["error"] else []}
     if row["label"] is not None:
         sample["ground_truth"] = {"_cls": "Classification", "label": row["label"]}
     if row["predicted"] is not None:

@@ -26,9 +26,10 @@ from ..photos import read_image
 from ..pictures import SCRIPTS
 from ..pictures.render import COLORMAPS, lookup_table
 from ..settings import Progress
+from .batches import source
 from .classes import columns_of
 from .findings import Findings
-from .rows import About, read_about, read_rows, whole
+from .rows import About, path_of, read_about, read_rows, whole
 
 PAGE = Path(__file__).parent / "page"
 MOST = 20_000  # photos that are shown: those of the findings, and of the others as many, drawn at random
@@ -69,7 +70,7 @@ def write_report(
     folder = Path(folder)
     about = read_about(folder)
     rows = _chosen(folder, findings, seed)
-    read = read or (lambda photo: read_image(Path(about.root) / photo))
+    read = read or (lambda photo: read_image(source(path_of(about.root, photo))))
     for path in (*PAGE.glob("*.js"), *PAGE.glob("*.css"), *(SCRIPTS / f"{name}.js" for name in ("heat", "words"))):
         _put(folder, path.name, path.read_bytes())
     _maps(folder, rows)
@@ -102,9 +103,9 @@ def _chosen(folder: Path, findings: Findings, seed: int) -> list[dict[str, Any]]
             row = {name: columns[name][i] for name in COLUMNS}
             rows.append({**row, "map": _levels(row["map"]), "label_map": _levels(row["label_map"])})
     found = {row["photo"] for row in rows}
-    failed = read_rows(folder, ["photo", "error"]).to_pylist()
-    nothing = dict.fromkeys(COLUMNS)
-    return rows + [{**nothing, **row} for row in failed if row["error"] and row["photo"] not in found]
+    failed = read_rows(folder, ["photo", "error"]).to_pylist()  # those without a label belong to no class
+    wanted, nothing = shown - found, dict.fromkeys(COLUMNS)
+    return rows + [{**nothing, **row} for row in failed if row["error"] and row["photo"] in wanted]
 
 
 def _levels(raw: np.ndarray | None) -> bytes | None:

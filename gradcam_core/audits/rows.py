@@ -88,6 +88,15 @@ def read_about(folder: str | os.PathLike[str]) -> About:
     raise SettingError(f"The audit in {str(folder)!r} is of another version of this program. Choose another folder.")
 
 
+def path_of(root: str | os.PathLike[str], photo: str) -> str:
+    """Where the photo lies that a row calls so: below the root, or at an address of its own (s3://...).
+
+    >>> path_of("photos", "tulip/1.jpg"), path_of("photos", "s3://bucket/1.jpg")
+    ('photos/tulip/1.jpg', 's3://bucket/1.jpg')
+    """
+    return photo if "://" in photo else str(Path(root) / photo)
+
+
 def write_about(folder: Path, about: About) -> None:
     """Write ``audit.json``, in one step.
 

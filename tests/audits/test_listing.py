@@ -207,6 +207,23 @@ def test_a_photo_at_an_address_is_read_from_there(network, tmp_path):
     assert "cannot be read" in found[addresses[1]]["error"]
 
 
+def test_an_address_of_no_file_system_is_named_as_it_was_given(network, tmp_path):
+    pd.DataFrame({"path": ["http://some.org/tulip.jpg"]}).to_csv(tmp_path / "t.csv")
+    (row,) = by_photo(gc.audit(network, tmp_path / "t.csv", tmp_path / "out")).values()
+    assert row["error"].startswith("'http://some.org/tulip.jpg' is no place that can be reached")
+    assert "org/x" not in row["error"]
+
+
+def test_boxes_beside_the_photo_are_none(network, tmp_path):
+    save_photo(tmp_path / "a.png", 3, (40, 20))
+    save_photo(tmp_path / "b.png", 3, (40, 20))
+    boxes = ["[[50, 2, 60, 9]]", "[[30, 2, 60, 9], [3, 25, 9, 30]]"]
+    pd.DataFrame({"path": ["a.png", "b.png"], "boxes": boxes}).to_csv(tmp_path / "t.csv")
+    some, others = by_photo(gc.audit(network, tmp_path / "t.csv", tmp_path / "out")).values()
+    assert (some["boxes"], some["inside"], some["error"]) == (None, None, None)
+    assert others["boxes"] == [pytest.approx([0.75, 0.1, 1, 0.45])]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
