@@ -136,7 +136,7 @@ def of_class(rows: Mapping[str, Sequence[Any]], index: int, about: About, seed: 
     rows = {name: [values[i] for i in read] for name, values in rows.items()}
     photos = list(rows["photo"])
     one = OfClass(index, about.classes[index] if index < len(about.classes) else f"class {index}", photos)
-    labelled = [i for i, label in enumerate(rows["label_index"]) if label is not None]
+    labelled = [i for i, label in enumerate(rows["label_index"]) if label is not None and about.measures != "value"]
     one.labelled = len(labelled)
     wrong = [i for i in labelled if rows["predicted_index"][i] != index]
     one.right = one.labelled - len(wrong)

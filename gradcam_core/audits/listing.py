@@ -131,6 +131,8 @@ Match = Callable[[str | int, str], int]  # (a class, what names it) -> its index
 def _matching(network: "Classifier") -> Match:
     @cache
     def match(name: str | int, what: str) -> int:
+        if network.measures == "value":
+            raise SettingError(f"{what.format(name)} is a class, and this network gives values. Audit without labels.")
         try:
             return class_of(network, name)
         except TargetError as error:

@@ -1,5 +1,7 @@
 """The report in a real browser, from the disk: every claim with its photos, and nothing asked of anybody."""
 
+import base64
+import io
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gradcam_core.audits import report as module
 from gradcam_core.audits.findings import find
 from gradcam_core.audits.report import write_report
 from gradcam_core.audits.rows import About, schema, write_about, write_part
@@ -16,10 +19,16 @@ from gradcam_core.pictures.render import lookup_table, resize_heat
 HOSTILE = '<img src=x onerror="document.title=1">'
 CLASSES = ("left", HOSTILE, "r&d")
 SHAPE = (3, 5)
+LAYER = {"name": "conv", "suffix": ""}
 
 
 def heat(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=SHAPE).astype(np.float32)
+
+
+def colour(i: int) -> tuple[int, int, int]:
+    """Of photo i: far from those of its neighbours."""
+    return 37 * i % 200, 90, 61 * i % 200
 
 
 def made_rows(photos: Path, count: int) -> list[dict]:
@@ -36,7 +45,7 @@ def made_rows(photos: Path, count: int) -> list[dict]:
         if photos.name:
             path = photos / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.full((24, 40, 3), (i % 200, 90, 200 - i % 200), np.uint8)).save(path)
+            Image.fromarray(np.full((24, 40, 3), colour(i), np.uint8)).save(path)
         wrong = {"label_map": heat(i + 90_000).ravel(), "label_peak": 2.0} if predicted != label else {}
         rows.append(
             row
@@ -52,27 +61,24 @@ def made_rows(photos: Path, count: int) -> list[dict]:
     return rows
 
 
-def audited(folder: Path, count: int) -> Path:
+def audited(folder: Path, count: int, measures: str = "probability", more: float = 0.0) -> Path:
     photos = folder / "photos & <more>"
     write_about(
         folder / "out",
-        About(
-            {"method": "gradcam"},
-            str(photos),
-            f"net{HOSTILE}",
-            "probability",
-            CLASSES,
-            [{"name": "conv", "suffix": ""}],
-            {},
-        ),
+        About({"method": "gradcam"}, str(photos), f"net{HOSTILE}", measures, CLASSES, [LAYER], {}),
     )
-    write_part(folder / "out", made_rows(photos, count), schema(), 0)
+    rows = made_rows(photos, count)
+    for row in rows:
+        row |= {"probability": row["probability"] + more} if "probability" in row else {}
+    write_part(folder / "out", rows, schema(), 0)
     return write_report(folder / "out", find(folder / "out"))
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
-    return audited(tmp_path_factory.mktemp("report"), 240)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PART", 90)  # photos whose maps are in one file: three files
+        return audited(tmp_path_factory.mktemp("report"), 240)
 
 
 class Reader:
@@ -169,7 +175,7 @@ def test_a_map_is_painted_as_the_engine_paints_it_and_again_in_other_colours(rea
     rows = rows_of(report)["rows"]
     place = 5
     number = int(rows["photo"][place].split("%20")[1][:5])
-    raw = np.maximum(heat(number), 0)
+    raw = heat(number)
     for colormap in ("jet", "viridis"):
         reader.page.select_option(".toolbar [name=colormap]", colormap)
         reader.page.locator("#photos-title").scroll_into_view_if_needed()
@@ -182,11 +188,44 @@ def test_a_map_is_painted_as_the_engine_paints_it_and_again_in_other_colours(rea
             }""",
             place,
         )
-        levels = np.rint(255 * resize_heat(raw / raw.max(), width, height)).astype(int)
-        painted = np.reshape(pixels, (height, width, 4))[..., :3]
         assert (width, height) == (128, 77)
-        off = [np.abs(painted - lookup_table(colormap)[np.clip(levels + by, 0, 255)]).max(-1) for by in (-1, 0, 1)]
-        assert np.min(off, axis=0).max() == 0  # a byte of heat is half a level from its value at most
+        assert_painted(np.reshape(pixels, (height, width, 4)), raw, colormap)
+
+
+def assert_painted(painted: np.ndarray, raw: np.ndarray, colormap: str = "jet") -> None:
+    """(H, W, 4): a map, (h, w), as the engine paints it."""
+    heat = np.maximum(raw, 0)
+    levels = np.rint(255 * resize_heat(heat / heat.max(), *painted.shape[1::-1])).astype(int)
+    table = lookup_table(colormap)
+    off = [np.abs(painted[..., :3] - table[np.clip(levels + by, 0, 255)]).max(-1) for by in (-1, 0, 1)]
+    assert np.min(off, axis=0).max() == 0  # a byte of heat is half a level from its value at most
+
+
+def test_each_photo_lies_below_its_own_two_maps(reader):
+    page = reader.page
+    page.select_option(".filter [name=answer]", "wrong")
+    page.locator(".toolbar [name=opacity]").fill("0")
+    for number in (8, 122, 239):  # behind the one that failed, and in other sheets and parts
+        picture = page.locator(f"#photos .tile[data-photo='{number}'] .picture")
+        picture.scroll_into_view_if_needed()
+        reader.settle()
+        picture.evaluate(
+            """async (node) => {
+                const sheet = new Image();
+                sheet.src = getComputedStyle(node).backgroundImage.slice(5, -2);
+                await sheet.decode();
+                await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+            }"""
+        )
+        shown = np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
+        np.testing.assert_allclose(np.median(shown, (0, 1)), colour(number), atol=3)  # of a JPEG
+        picture.click()
+        page.wait_for_function("[...document.querySelectorAll('dialog canvas')].every((canvas) => canvas.levels)")
+        addresses = page.eval_on_selector_all("dialog canvas", "(all) => all.map((canvas) => canvas.toDataURL())")
+        for address, seed in zip(addresses, (number, number + 90_000), strict=True):
+            painted = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+            assert_painted(np.asarray(painted).astype(int), heat(seed))
+        page.keyboard.press("Escape")
 
 
 def test_opacity_acts_at_once(reader):
@@ -263,10 +302,35 @@ def test_a_photo_that_is_gone_keeps_its_map(browser_context, report, tmp_path):
     assert reader.complaints == []
 
 
+def test_values_are_shown_as_numbers(browser_context, tmp_path):
+    reader = Reader(browser_context, audited(tmp_path, 6, "value", more=-0.717))
+    words = reader.page.locator("#photos .words").all_inner_texts()
+    assert words == [f"{name}, {value}" for name, value in zip(
+        ("left", "left", "r&d", HOSTILE, "r&d", "left"), (-0.317, -0.217, -0.117, -0.017, 0.083, 0.183), strict=True
+    )]  # fmt: skip
+    assert reader.page.get_by_label("Probability from").is_hidden()
+    assert "value, highest first" in reader.page.locator(".filter [name=sort]").inner_text()
+    assert "right" not in reader.page.locator(".facts").inner_text()
+    reader.page.close()
+    assert reader.complaints == []
+
+
+def test_a_report_shows_no_more_than_so_many_photos_whether_they_failed_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 9)
+    rows = made_rows(Path(), 12) + [{"photo": f"{i}.png", "error": "It is no photo."} for i in range(40)]
+    write_about(tmp_path, About({"method": "gradcam"}, str(tmp_path), "net", "probability", CLASSES, [LAYER], {}))
+    write_part(tmp_path, rows, schema(), 0)
+    findings = find(tmp_path)
+    shown = rows_of(write_report(tmp_path, findings))
+    assert len(shown["rows"]["photo"]) == shown["shown"] <= 9
+    assert {photo for one in findings.findings for photo in one.photos} <= set(shown["rows"]["photo"])
+    assert any(shown["rows"]["error"])
+
+
 @pytest.mark.long
 def test_ten_thousand_photos_open_within_two_seconds(browser_context, tmp_path):
     folder = tmp_path / "many"
-    write_about(folder, About({}, str(tmp_path), "net", "probability", CLASSES, [{"name": "conv", "suffix": ""}], {}))
+    write_about(folder, About({"method": "gradcam"}, str(tmp_path), "net", "probability", CLASSES, [LAYER], {}))
     write_part(folder, made_rows(Path(), 10_000), schema(), 0)
     photo = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
     path = write_report(folder, find(folder), lambda name: photo)

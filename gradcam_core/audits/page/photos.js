@@ -1,5 +1,5 @@
 // Photo by photo: filter, sort, pages of a hundred, and the large view. What is chosen stands in the address.
-/* global REPORT, find, make, rows, count, percent, nameOf, tile, picture, isWrong, isRight, groups, groupTitle, number, said, sheet */
+/* global REPORT, find, make, rows, count, measured, isValue, nameOf, tile, picture, isWrong, isRight, groups, groupTitle, number, said, sheet */
 
 const PAGE = 100;
 const filter = find('.filter');
@@ -7,6 +7,9 @@ const used = new Set([...rows.label_index, ...rows.predicted_index].filter((inde
 for (const index of [...used].sort((a, b) => a - b)) filter.class.append(new Option(nameOf(index), index));
 REPORT.findings.forEach((finding, i) => filter.group.append(new Option(`finding ${i + 1}`, `f${i}`)));
 for (const group of groups) filter.group.append(new Option(groupTitle(group), group.key));
+
+for (const option of filter.sort) option.text = option.text.replace('probability', REPORT.measures);
+for (const bound of [filter.from, filter.to]) bound.parentElement.hidden = isValue; // they are percentages
 
 let chosen = []; // places of the photos that pass the filter, in their order
 let page = 0;
@@ -78,7 +81,7 @@ const large = (i, which, title) => {
   whole.alt = '';
   whole.hidden = true;
   whole.addEventListener('load', () => { whole.hidden = false; });
-  if (REPORT.root !== null && rows.error[i] === null) whole.src = REPORT.root + rows.photo[i].split('/').map(encodeURIComponent).join('/');
+  if (REPORT.root !== null && rows.error[i] === null && !rows.photo[i].includes('://')) whole.src = REPORT.root + rows.photo[i].split('/').map(encodeURIComponent).join('/');
   node.prepend(whole);
   figure.append(node, make('figcaption', '', title));
   return figure;
@@ -113,7 +116,7 @@ const enlarge = (first, list, opener) => {
     const facts = make('dl');
     const fact = (term, text) => { if (text !== null) facts.append(make('dt', '', term), make('dd', '', text)); };
     fact('answer', rows.error[i] ?? said(i));
-    fact('label', rows.label_index[i] === null ? null : `${nameOf(rows.label_index[i])}${rows.label_probability[i] === null ? '' : `, ${percent(rows.label_probability[i], 1)}`}`);
+    fact('label', rows.label_index[i] === null ? null : `${nameOf(rows.label_index[i])}${rows.label_probability[i] === null ? '' : `, ${measured(rows.label_probability[i], 1)}`}`);
     fact('peak', rows.peak[i] === null ? null : number(rows.peak[i]));
     fact('size', rows.width[i] === null ? null : `${rows.width[i]} × ${rows.height[i]} px`);
     dialog.replaceChildren(head, pair, facts);

@@ -11,9 +11,12 @@ const make = (tag, className = '', text) => {
 const rows = REPORT.rows;
 const count = rows.photo.length;
 const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+// What the network says of a class: of one that gives values, no share of anything.
+const isValue = REPORT.measures === 'value';
+const measured = (x, digits = 0) => (isValue ? String(+x.toPrecision(3)) : percent(x, digits));
 const nameOf = (index) => spoken(REPORT.names[index] ?? `class ${index}`);
-const isWrong = (i) => rows.label_index[i] !== null && rows.predicted_index[i] !== null && rows.label_index[i] !== rows.predicted_index[i];
-const isRight = (i) => rows.label_index[i] !== null && rows.label_index[i] === rows.predicted_index[i];
+const isWrong = (i) => !isValue && rows.label_index[i] !== null && rows.predicted_index[i] !== null && rows.label_index[i] !== rows.predicted_index[i];
+const isRight = (i) => !isValue && rows.label_index[i] !== null && rows.label_index[i] === rows.predicted_index[i];
 
 const toolbar = find('.toolbar');
 const tables = Object.fromEntries(Object.entries(REPORT.colors).map(([name, base64]) => [name, bytesOf(base64)]));
@@ -99,7 +102,7 @@ const picture = (i, which = 'predicted', box = REPORT.tile) => {
 
 const said = (i) => {
   if (rows.error[i] !== null) return 'failed';
-  const answer = `${nameOf(rows.predicted_index[i])}, ${percent(rows.probability[i])}`;
+  const answer = `${nameOf(rows.predicted_index[i])}, ${measured(rows.probability[i])}`;
   return isWrong(i) ? `${answer}, but is ${nameOf(rows.label_index[i])}` : answer;
 };
 
