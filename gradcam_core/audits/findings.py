@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import PhotoError
+from ..photos.sources import printable
 from ..settings import Progress
+from .batches import source
 from .classes import COLUMNS, OfClass, columns_of, of_class
 from .counter_test import PHOTOS, Effects, effects
-from .rows import About, read_about, read_rows, whole
+from .rows import About, path_of, read_about, read_rows, whole
 from .traits import LARGE, SIGNIFICANT, TRAITS, difference
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ KINDS = ("shortcut", "outside", "confusion", "errors", "trait")
 """What findings are, in the order of their rank."""
 
 Read = Callable[[str], np.ndarray]
+ProgressOf = Callable[[str], Progress | None]
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,22 @@ class Findings:
     def text(self, count: int = 5) -> str:
         """The most important findings in plain words, a line each, at most ``count`` and two of each other kind.
 
-        Of shortcuts all that fit are told; where nothing was found, that is the line.
+        Of shortcuts all that fit are told; where nothing was found, that is the line. One more says so where suspected
+        groups could not be tested. Control characters in names are "?".
         """
         told: list[Finding] = []
         for finding in self.findings:
             same = sum(other.kind == finding.kind for other in told)
             told += [finding] if finding.kind == "shortcut" or same < 2 else []
-        lines = [f"{number}. {finding.sentence}" for number, finding in enumerate(told[:count], 1)]
-        return "\n".join(lines) or "Nothing was found that stands out."
+        lines = [f"{number}. {printable(finding.sentence)}" for number, finding in enumerate(told[:count], 1)]
+        lines = lines or ["Nothing was found that stands out."]
+        untested = min(self.candidates, CANDIDATES) - self.tested
+        if untested > 0:
+            lines += [
+                f"{untested} of {self.candidates} suspected groups could not be put to the counter-test: it takes a "
+                "network of probabilities, photos of two classes, and that they can still be read."
+            ]
+        return "\n".join(lines)
 
 
 def find(
@@ -100,7 +111,7 @@ def find(
     read: Read | None = None,
     *,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress_of: ProgressOf = lambda _what: None,
 ) -> Findings:
     """Look through the rows of an audit, class by class, put what is suspected to the test, and write findings.json.
 
@@ -111,7 +122,7 @@ def find(
         network: the one that was audited, for the counter-tests; without it nothing is called a shortcut.
         read: gives the pixels of a photo by its name in the rows; None reads it from the folder that was audited.
         seed: of everything that is drawn at random.
-        progress: called as progress(done, total), in counter-tests; what it raises ends the work.
+        progress_of: gives the progress of the "classes" and of the "counter-tests"; what that raises ends the work.
 
     Raises:
         SettingError: there are no rows, or they are damaged.
@@ -123,12 +134,16 @@ def find(
     label, predicted = (_integers(light[name]) for name in ("label_index", "predicted_index"))
     failed = np.array([error is not None for error in light["error"]], bool)
     home = np.where(label >= 0, label, predicted)  # the class that a row is read with
-    of_each = [
-        of_class(columns_of(read_rows(folder, COLUMNS, int(index))), int(index), about, seed)
-        for index in np.unique(home[home >= 0])
-    ]
-    is_labelled = (label >= 0) & ~failed
-    tested = _tested(folder, about, of_each, network, read, seed, progress) if network is not None else 0
+    present, progress = np.unique(home[home >= 0]).tolist(), progress_of("classes")
+    of_each: list[OfClass] = []
+    for index in present:
+        of_each.append(of_class(columns_of(read_rows(folder, COLUMNS, index)), index, about, seed))
+        if progress:
+            progress(len(of_each), len(present))
+    is_labelled = (label >= 0) & ~failed & (about.measures != "value")
+    tested = 0
+    if network is not None:
+        tested = _tested(about, of_each, network, read, seed, progress_of("counter-tests"))
     found = [*_of_classes(of_each), *_confusions(of_each), *_traits(of_each), *_errors(of_each)]
     found.sort(key=lambda finding: (KINDS.index(finding.kind), -finding.weight))
     findings = Findings(
@@ -151,7 +166,6 @@ def _integers(values: Sequence[int | None]) -> np.ndarray:
 
 
 def _tested(
-    folder: Path,
     about: About,
     of_each: Sequence[OfClass],
     network: "Classifier",
@@ -162,7 +176,7 @@ def _tested(
     """Put the candidates to the counter-test, and say how many could be."""
     if about.measures != "probability" or len(of_each) < 2:
         return 0
-    read = read or (lambda photo: network.read(Path(about.root) / photo))
+    read = read or (lambda photo: network.read(source(path_of(about.root, photo))))
     suspects = [(one, suspect) for one in of_each for suspect in one.suspects if suspect.group.is_candidate]
     suspects = sorted(suspects, key=lambda pair: -pair[1].group.separability)[:CANDIDATES]
     for done, (one, suspect) in enumerate(suspects, 1):

@@ -5,7 +5,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,13 +18,13 @@ from ..maps.explain import versions
 from ..networks.loading import load, network_of
 from ..photos.channels import picture_of
 from ..settings import Progress, check_count
-from .batches import Asked, Explainer, Row, Rows
+from .batches import Asked, Explainer, Row, Rows, source
 from .extras import needed
 from .fiftyone import export_fiftyone
-from .findings import Findings, find
+from .findings import Findings, ProgressOf, find
 from .listing import Listing, listed
 from .report import write_report
-from .rows import About, parts, photos_in, read_about, read_rows, schema, suffixes, write_about, write_part
+from .rows import About, parts, path_of, photos_in, read_about, read_rows, schema, suffixes, write_about, write_part
 
 if TYPE_CHECKING:
     import keras
@@ -107,7 +107,8 @@ def audit(
             that all machines see; None writes them into ``out``.
         report: False keeps the rows, and leaves the findings and the page for later: `conclude`.
         loading: what `load` is told besides, where the network is a name or a path: labels, preprocess, ...
-        progress: called as progress(done, total), in photos; what it raises ends the audit, and no row is lost.
+        progress: called as progress(done, total), in photos; and from the start again in classes, in counter-tests and
+            in the report's photos. What it raises ends the audit, and no row is lost.
 
     Raises:
         SettingError: there are no photos, a label does not fit, the folder has another audit, or a setting is not
@@ -168,28 +169,32 @@ def audit(
             _keep(folder, made, schema(explainer.suffixes.values()))
         failed = read_rows(folder, ["error"])["error"]
         found = Audit(folder, listing.count, len(failed) - failed.null_count)
-        return conclude(found, network) if report else found
+        return _concluded(found, network, lambda _what: progress) if report else found
 
 
-def conclude(
-    found: Audit, network: "Classifier", progress_of: Callable[[str], Progress | None] = lambda _what: None
-) -> Audit:
+def conclude(found: Audit, network: "Classifier", progress_of: ProgressOf = lambda _what: None) -> Audit:
     """Find what stands out in an audit's rows, put what is suspected to the test, and write the report.
 
     Args:
         found: the audit.
         network: the one that was audited.
-        progress_of: gives the progress of the "counter-tests" and of the "report".
+        progress_of: gives the progress of the "classes", of the "counter-tests" and of the "report".
 
     Raises:
-        SettingError, WriteError: as `findings.find` and `report.write_report`.
+        SettingError: another audit is writing into the folder; or as `findings.find`.
+        WriteError: as `findings.find` and `report.write_report`.
     """
+    with _alone_in(found.folder):
+        return _concluded(found, network, progress_of)
+
+
+def _concluded(found: Audit, network: "Classifier", progress_of: ProgressOf) -> Audit:
     root = read_about(found.folder).root
 
     def pixels(photo: str) -> np.ndarray:
-        return picture_of(network.read(Path(root) / photo), network.shown)
+        return picture_of(network.read(source(path_of(root, photo))), network.shown)
 
-    findings = find(found.folder, network, progress=progress_of("counter-tests"))
+    findings = find(found.folder, network, progress_of=progress_of)
     report = write_report(found.folder, findings, pixels, progress=progress_of("report"))
     return replace(found, findings=findings, report=report)
 

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     def progress_of(what: str) -> Progress:
         def progress(done: int, total: int) -> None:
             if what not in bars:
-                unit = "test" if what == "counter-tests" else "photo"
+                unit = {"classes": "class", "counter-tests": "test"}.get(what, "photo")
                 how = {"total": total, "initial": done, "unit": unit, "file": sys.stderr, "smoothing": 0}
                 bars[what] = tqdm(desc=what, disable=None, **how)
             bars[what].update(done - bars[what].n)

@@ -15,10 +15,19 @@ def shown_name(path: object) -> str:
     if not isinstance(path, str | bytes | os.PathLike):
         return "The photo"
     name = Path(os.fsdecode(path)).name
-    name = "".join(character if character.isprintable() else "?" for character in name)
+    name = printable(name)
     if len(name) > 60:
         name = f"{name[:30]}…{name[-29:]}"
     return name or "The photo"
+
+
+def printable(text: str) -> str:
+    """A text in one line, which no terminal takes for commands.
+
+    >>> printable("red\\n2. \\x1b[31mfake")
+    'red?2. ?[31mfake'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def open_path(path: str) -> tuple[BinaryIO, str]:

@@ -130,7 +130,8 @@ def test_an_audit_that_was_stopped_goes_on_and_gives_the_same_rows(network, phot
     assert done == 7
     told = []
     found = gc.audit(network, photos, tmp_path, layers="stages", batch=3, progress=lambda *two: told.append(two))
-    assert told == [(n, 24) for n in range(7, 25)]
+    assert told[:18] == [(n, 24) for n in range(7, 25)]
+    assert (told[18:21], told[-1]) == ([(1, 3), (2, 3), (3, 3)], (24, 24))  # classes, and the report's photos
     assert_same_rows(by_photo(found), by_photo(whole))
 
 
@@ -214,6 +215,20 @@ def test_two_audits_at_once_do_not_write_into_one_folder(network, photos, tmp_pa
         gc.audit(network, photos, tmp_path, progress=progress)
 
 
+def test_what_concludes_an_audit_waits_for_nobody_else_to_write(network, photos, tmp_path):
+    found = gc.audit(network, photos, tmp_path, report=False)
+    told = []
+
+    def progress_of(what):
+        told.append(what)
+        for again in (run.conclude, lambda *_: gc.audit(network, photos, tmp_path)):
+            with pytest.raises(gc.SettingError, match="Another audit is writing"):
+                again(found, network)
+
+    assert run.conclude(found, network, progress_of).findings is not None
+    assert told == ["classes", "counter-tests", "report"]
+
+
 def test_a_folder_that_cannot_be_written_is_said(network, photos, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(gc.WriteError, match="cannot be written"):
@@ -290,6 +305,12 @@ def test_of_a_network_that_gives_values_the_first_is_explained(tmp_path):
         assert (row["predicted"], row["probability"]) == ("age", pytest.approx(expected.target.value, rel=1e-4))
         np.testing.assert_allclose(row["map"], expected.maps["conv2"].raw.ravel(), atol=1e-5)
     assert rows.read_about(tmp_path / "out").measures == "value"
+
+
+def test_labels_of_classes_do_not_fit_a_network_that_gives_values(tmp_path):
+    folder = class_folders(tmp_path / "photos", {"weight": 1})
+    with pytest.raises(gc.SettingError, match="The folder 'weight' is a class, and this network gives values"):
+        gc.audit(values(measures="value", labels=["age", "weight"]), folder, tmp_path / "out")
 
 
 def test_a_network_of_classes_for_each_pixel_has_rows_of_shares(tmp_path):

@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from tagged import CLASSES, tag_network, tagged_folder
+from tagged import CLASSES, photo, tag_network, tagged_folder
 
 import gradcam_core as gc
+from gradcam_core.audits import findings as module
 from gradcam_core.audits.classes import place
 from gradcam_core.audits.findings import Finding, Findings, find
+from gradcam_core.audits.rows import About, schema, write_about, write_part
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,130 @@ def test_the_terminal_gets_the_most_important_and_no_more_than_two_of_a_kind():
         "1. shortcut 1", "2. confusion 0", "3. confusion 1", "4. errors 1", "5. trait 1",
     ]  # fmt: skip
     assert Findings(9, 0, 9, 0.5, [], [], 0, 0).text() == "Nothing was found that stands out."
+
+
+def test_a_name_forges_no_line_and_tells_the_terminal_nothing():
+    finding = Finding("confusion", "All are taken for a\n2. fake\x1b[31m\u2028.", None, {}, [], 0, 0.0)
+    assert Findings(9, 0, 9, 0.5, [finding], [], 0, 0).text() == "1. All are taken for a?2. fake?[31m?."
+
+
+def row(index: int, number: int, **values: object) -> dict:
+    """A row of a photo that is right, 24 x 32, whose heat lies everywhere in 6 x 8 cells."""
+    heat = np.random.default_rng(1000 * index + number).uniform(0.5, 1, (6, 8))
+    return {
+        "photo": f"{CLASSES[index]}/{number:03}.png", "label": CLASSES[index], "label_index": index,
+        "predicted": CLASSES[index], "predicted_index": index, "probability": 0.6, "label_probability": 0.6,
+        "map": heat.ravel(), "map_height": 6, "map_width": 8, "border": 0.0, "width": 32, "height": 24,
+        "brightness": 0.5 + 0.01 * (number % 7), "contrast": 0.1, "saturation": 0.2, "sharpness": 90.0, **values,
+    }  # fmt: skip
+
+
+def written(folder, rows: list[dict], measures: str = "probability"):
+    write_about(folder, About({"method": "gradcam"}, str(folder), "tags", measures, CLASSES, [LAYER], {}))
+    write_part(folder, rows, schema(), 0)
+    return folder
+
+
+LAYER = {"name": "colours", "suffix": ""}
+
+
+def test_a_class_whose_heat_lies_beside_its_boxes_is_found_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHOWN", 5)
+    boxes = [[0.0, 0.0, 0.5, 1.0]]
+    inside = {0: 0.2, 1: 0.8, 2: 0.5}
+    rows = [row(i, k, boxes=boxes, inside=inside[i] + 0.01 * (k % 3 - 1)) for i in range(3) for k in range(15)]
+    rows[2] |= {"predicted": "blue", "predicted_index": 1, "inside": 0.9, "label_map": rows[2]["map"]}
+    rows[2]["label_inside"] = 0.21  # of the class itself, which it is not taken for
+    (outside,) = [one for one in find(written(tmp_path, rows)).findings if one.kind == "outside"]
+    assert outside.label == 0
+    assert outside.numbers == {"inside": pytest.approx(0.2, abs=1e-6), "area": 0.5}
+    assert outside.sentence.startswith("For red, 20% of the heat lies in the boxes, which cover 50% of the photos")
+    assert (len(outside.photos), outside.count) == (5, 15)
+    assert outside.weight == pytest.approx(0.3)
+
+
+def test_what_goes_with_a_label_is_found_with_its_side(tmp_path):
+    rows = [row(i, k) for i in range(3) for k in range(15)]
+    for one in rows[15:30]:
+        one |= {"brightness": one["brightness"] - 0.3, "width": 64}
+    traits = [one for one in find(written(tmp_path, rows)).findings if one.kind == "trait"]
+    assert {one.numbers["trait"]: (one.label, one.numbers["delta"]) for one in traits} == {
+        "brightness": (1, -1.0), "size": (1, 1.0),
+    }  # fmt: skip
+    assert {one.sentence.partition(" than")[0] for one in traits} == {
+        "Photos of blue are darker", "Photos of blue are larger",
+    }  # fmt: skip
+
+
+def suspicious(folder):
+    """Rows of 30 photos of each class; red and blue have ten with their heat in a corner."""
+    rows = [row(i, k) for i in range(3) for k in range(30)]
+    for index, corner in ((0, (5, 0)), (1, (0, 7))):
+        for one in rows[30 * index : 30 * index + 10]:
+            heat = np.zeros((6, 8))
+            heat[corner] = 1
+            one["map"] = heat.ravel()
+    return written(folder, rows)
+
+
+def test_each_candidate_is_tested_with_photos_of_its_class_and_of_others(tmp_path, monkeypatch):
+    tests, read = [], []
+
+    def reads(name: str) -> np.ndarray:
+        read.append(name)
+        return photo(name.split("/")[0], np.random.default_rng(len(read)))
+
+    def progress_of(what):
+        def progress(done: int, total: int) -> None:
+            tests.append((done, total, [*read]))
+            read.clear()
+
+        return progress if what == "counter-tests" else None
+
+    folder = suspicious(tmp_path)
+    found = find(folder, tag_network(0), reads, progress_of=progress_of)
+    assert (found.tested, found.candidates) == (2, 2)
+    assert [numbers for *numbers, _ in tests] == [[1, 2], [2, 2]]
+    owners = []
+    for *_, names in tests:
+        of_class = [[name for name in names if name.startswith(one)] for one in CLASSES]
+        owner = max((0, 1), key=lambda i: len(of_class[i]))
+        owners.append(owner)
+        assert len(names) == len(set(names)) == 30 + 48  # none is of the class and of others
+        assert len(of_class[owner]) == 30
+        assert min(map(len, of_class)) > 0
+    assert sorted(owners) == [0, 1]
+    monkeypatch.setattr(module, "CANDIDATES", 1)
+    few = find(folder, tag_network(0), reads)
+    assert (few.tested, few.candidates) == (1, 2)
+    assert "counter-test" not in few.text()  # that is all that there was to be
+
+
+def test_candidates_whose_photos_are_gone_are_said_to_be_untested(tmp_path):
+    found = find(suspicious(tmp_path), tag_network(0))
+    assert (found.tested, found.candidates) == (0, 2)
+    assert "2 of 2 suspected groups could not be put to the counter-test" in found.text().splitlines()[-1]
+
+
+def test_photos_at_addresses_are_tested_and_shown(photos, tmp_path):
+    folder, tagged = photos
+    table = tmp_path / "table.csv"
+    paths = [f"{name}/{path.name}" for name in CLASSES for path in sorted((folder / name).iterdir())]
+    table.write_text("path,label\n" + "".join(f"file://{folder}/{path},{path.split('/')[0]}\n" for path in paths))
+    found = gc.audit(tag_network(weight=90), table, tmp_path / "out")
+    first = found.findings.findings[0]
+    assert (first.kind, sorted(first.photos)) == ("shortcut", [f"file://{folder}/{name}" for name in tagged])
+    text = (tmp_path / "out" / "report" / "data.js").read_text()
+    sizes = json.loads(text.removeprefix("const REPORT = ").rstrip().removesuffix(";"))["sizes"]
+    assert sizes == [[128, 96]] * len(paths)
+
+
+def test_values_are_neither_right_nor_wrong(tmp_path):
+    rows = [row(i, k, predicted_index=0, predicted=CLASSES[0], probability=-0.3) for i in range(3) for k in range(9)]
+    found = find(written(tmp_path, rows, "value"))
+    assert (found.accuracy, found.labelled) == (None, 0)
+    assert not {one.kind for one in found.findings} & {"confusion", "errors"}
+    assert all(one["accuracy"] is None and one["confusions"] == [] for one in found.classes)
 
 
 @pytest.mark.parametrize(
