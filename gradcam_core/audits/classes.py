@@ -16,11 +16,12 @@ from .traits import TRAITS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SAMPLE = 4000  # photos of a class whose traits are kept
+DESCRIBED = 4000  # photos of a class whose traits are kept
 REST = 400  # photos of a class beside a candidate, from which those for its counter-test are drawn
+SURE = 0.9  # from this probability on, a wrong answer is a confident one
 SURE_ERRORS = 200  # of a class, that are kept
-SIGNIFICANT = 0.01
-COLUMNS = (
+ALPHA_OF_OUTSIDE = 0.01  # for each class
+COLUMNS_OF_CLASS = (
     "photo", "label_index", "predicted", "predicted_index", "probability",
     "map", "label_map", "map_height", "map_width", "inside", "label_inside", "border", "label_border",
     "width", "height", "brightness", "contrast", "saturation", "sharpness", "boxes", "error",
@@ -73,7 +74,7 @@ class OfClass:
         labelled: how many of them have it as their label; 0 where it is only predicted.
         right: how many of those are right.
         confusions: (what they are taken for, the photos), most frequent first.
-        sure_errors: (probability, photo) of wrong answers, surest first, at most 200; sure_count: of 0.9 and more.
+        sure_errors: (probability, photo) of wrong answers, surest first, at most 200; sure_count: of SURE and more.
         mean_map: float (h, w), the mean of its heat, each photo's summing up to 1; None without maps.
         inside, area: the mean share of the heat in the boxes, and the share of the photo these cover; None without.
         is_outside: whether less of the heat lies in the boxes than if it were spread evenly; `counter_test.sign_test`.
@@ -127,7 +128,7 @@ def of_class(rows: Mapping[str, Sequence[Any]], index: int, about: About, seed: 
     """The numbers of one class.
 
     Args:
-        rows: COLUMNS of its rows, as `columns_of` gives them.
+        rows: COLUMNS_OF_CLASS of its rows, as `columns_of` gives them.
         index: of the class.
         about: the audit.
         seed: of the clustering.
@@ -144,7 +145,7 @@ def of_class(rows: Mapping[str, Sequence[Any]], index: int, about: About, seed: 
         one.confusions.append((name, [photos[i] for i in wrong if rows["predicted"][i] == name]))
     if about.measures == "probability":
         sure = sorted(((float(rows["probability"][i]), photos[i]) for i in wrong), key=lambda pair: (-pair[0], pair[1]))
-        one.sure_errors, one.sure_count = sure[:SURE_ERRORS], sum(probability >= 0.9 for probability, _ in sure)
+        one.sure_errors, one.sure_count = sure[:SURE_ERRORS], sum(probability >= SURE for probability, _ in sure)
     # The map of the class itself: of the label where another class was predicted, else of the prediction.
     is_other = [other is not None for other in rows["label_map"]]
     maps, inside, border = (
@@ -153,7 +154,7 @@ def of_class(rows: Mapping[str, Sequence[Any]], index: int, about: About, seed: 
     )
     _boxes(one, rows, inside)
     size = np.multiply(*(np.array(rows[side], np.float64) for side in ("width", "height"))) if photos else np.zeros(0)
-    some = np.sort(np.random.default_rng(seed).permutation(len(photos))[:SAMPLE])
+    some = np.sort(np.random.default_rng(seed).permutation(len(photos))[:DESCRIBED])
     values = {**{name: rows.get(name) for name in TRAITS}, "size": size, "border": border}
     one.traits = {name: np.array(of, np.float64)[some] for name, of in values.items()}
     _groups(one, rows, maps, seed)
@@ -169,7 +170,7 @@ def _boxes(one: OfClass, rows: Mapping[str, Sequence[Any]], inside: Sequence[flo
     if pairs:
         shares, areas = np.transpose(pairs)
         one.inside, one.area = float(shares.mean()), float(areas.mean())
-        one.is_outside = bool(shares.mean() < areas.mean()) and sign_test(areas - shares) < SIGNIFICANT
+        one.is_outside = bool(shares.mean() < areas.mean()) and sign_test(areas - shares) < ALPHA_OF_OUTSIDE
 
 
 def _groups(one: OfClass, rows: Mapping[str, Sequence[Any]], maps: Sequence[Any], seed: int) -> None:

@@ -17,7 +17,7 @@ from ..trust.hiding import scene_of
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier
 
-SIGNIFICANT = 0.05  # for all candidates of an audit together
+ALPHA_OF_SHORTCUTS = 0.05  # for all candidates of an audit together
 DOUBLED = math.log(2)  # log-odds: the least that a region must do to the odds of the class, both ways
 PHOTOS = 48  # of a group, of the class's others and of other classes, that are tried at most
 DRAWS = 3  # places drawn at random for each photo, beside the suspected one
@@ -75,7 +75,7 @@ class Effects:
         tested (Bonferroni).
         """
         return all(
-            np.median(values) >= DOUBLED and sign_test(values) < SIGNIFICANT / candidates
+            np.median(values) >= DOUBLED and sign_test(values) < ALPHA_OF_SHORTCUTS / candidates
             for values in self.differences.values()
         )
 

@@ -13,10 +13,10 @@ from ..errors import PhotoError
 from ..photos.sources import printable
 from ..settings import Progress
 from .batches import source
-from .classes import COLUMNS, OfClass, columns_of, of_class
+from .classes import COLUMNS_OF_CLASS, SURE, OfClass, columns_of, of_class
 from .counter_test import PHOTOS, Effects, effects
 from .rows import About, path_of, read_about, read_rows, whole
-from .traits import LARGE, SIGNIFICANT, TRAITS, difference
+from .traits import ALPHA_OF_TRAITS, LARGE, TRAITS, difference
 
 if TYPE_CHECKING:
     from ..networks.classifier import Classifier
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 CANDIDATES = 32  # that are tested, at most: those that stand apart most
 SHOWN = 200  # photos that a finding names, at most
-CONFUSED, LEAST_CONFUSED, CONFUSIONS = (
-    0.1,
-    5,
-    10,
-)  # of a class's photos, and photos, from which one is a finding; at most
-SURE = 0.9  # from this probability on, a wrong answer is a confident one
+CONFUSED, LEAST_CONFUSED = 0.1, 5  # of a class's photos, and photos, from which a confusion is a finding
+CONFUSIONS = 10  # findings, at most
 KINDS = ("shortcut", "outside", "confusion", "errors", "trait")
 """What findings are, in the order of their rank."""
 
@@ -137,7 +133,7 @@ def find(
     present, progress = np.unique(home[home >= 0]).tolist(), progress_of("classes")
     of_each: list[OfClass] = []
     for index in present:
-        of_each.append(of_class(columns_of(read_rows(folder, COLUMNS, index)), index, about, seed))
+        of_each.append(of_class(columns_of(read_rows(folder, COLUMNS_OF_CLASS, index)), index, about, seed))
         if progress:
             progress(len(of_each), len(present))
     is_labelled = (label >= 0) & ~failed & (about.measures != "value")
@@ -278,7 +274,7 @@ def _traits(of_each: Sequence[OfClass]) -> list[Finding]:
         for one in labelled:
             others = np.concatenate([other.traits[name] for other in labelled if other is not one])
             of = difference(one.traits[name], others)
-            if of is None or abs(of.delta) < LARGE or of.p_value >= SIGNIFICANT / tests:
+            if of is None or abs(of.delta) < LARGE or of.p_value >= ALPHA_OF_TRAITS / tests:
                 continue
             share = (1 + abs(of.delta)) / 2
             found.append(

@@ -14,7 +14,7 @@ import numpy as np
 from .extras import needed
 
 MOST_CLUSTERS = 8
-SAMPLE = 4000  # maps of a class that are clustered, at most, drawn evenly
+CLUSTERED = 4000  # maps of a class that are clustered, at most, drawn evenly
 SAME = 0.5  # of the photos of two groups together, from which they are one
 LEAST = 8  # photos of a group
 APART = 0.7  # separability from which a group may stand apart: a Gaussian has 0.64, numbers spread evenly 0.75
@@ -71,7 +71,7 @@ def clusters(maps: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     found = np.full(len(maps), -1)
     warm = np.flatnonzero(lengths)
     unit = heat[warm] / lengths[warm, np.newaxis]
-    some = np.sort(np.random.default_rng(seed).permutation(len(warm))[:SAMPLE])
+    some = np.sort(np.random.default_rng(seed).permutation(len(warm))[:CLUSTERED])
     if len(np.unique(unit[some], axis=0)) < count:
         return found
     with needed("threadpoolctl").threadpool_limits(1):  # of so little, threads make more work than they share

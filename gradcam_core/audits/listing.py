@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".npy"}
 TABLES = {".csv", ".tsv", ".parquet", ".pq"}
-COLUMNS = {
+HEADINGS = {
     "path": ("path", "photo", "file", "filename", "file_name", "filepath", "image", "image_path", "img"),
     "label": ("label", "class", "class_name", "category", "target", "y"),
     "boxes": ("boxes", "bboxes", "box", "bbox"),
@@ -246,7 +246,7 @@ def _table(source: Path, root: Path, match: Match | None) -> Iterator[Item]:
     for number, row in enumerate(_rows_of(source), 1):
         if not names:
             known = {str(column).strip().lower(): column for column in row}
-            names = {kind: known[name] for kind, aka in COLUMNS.items() for name in reversed(aka) if name in known}
+            names = {kind: known[name] for kind, aka in HEADINGS.items() for name in reversed(aka) if name in known}
             if "path" not in names:
                 raise SettingError(
                     f'{source.name} has no column for the photos\' paths. Call one "path"; it has: {", ".join(known)}.'
@@ -266,7 +266,7 @@ def _rows_of(source: Path) -> Iterator[Mapping[str, Any]]:
         pa, parquet = needed("pyarrow"), needed("pyarrow.parquet")
         try:
             with parquet.ParquetFile(source) as file:
-                wanted = {name for aka in COLUMNS.values() for name in aka}
+                wanted = {name for aka in HEADINGS.values() for name in aka}
                 columns = [name for name in file.schema_arrow.names if name.strip().lower() in wanted]
                 columns = columns or file.schema_arrow.names  # what it has, for the sentence
                 for batch in file.iter_batches(1024, columns=columns):

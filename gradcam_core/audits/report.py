@@ -36,7 +36,7 @@ MOST = 20_000  # photos that are shown: those of the findings, and of the others
 TILE, ACROSS = 128, 10  # pixels of a small photo's place, and how many lie beside each other in a sheet
 PART = 500  # photos whose maps are in one file
 READERS = 3
-COLUMNS = (
+COLUMNS_SHOWN = (
     "photo", "label_index", "predicted_index", "probability", "label_probability", "peak", "label_peak",
     "map", "label_map", "map_height", "map_width", "width", "height", "error",
 )  # fmt: skip
@@ -98,13 +98,13 @@ def _chosen(folder: Path, findings: Findings, seed: int) -> list[dict[str, Any]]
         shown |= {names[i] for i in others}
     rows: list[dict[str, Any]] = []
     for one in findings.classes:
-        columns = columns_of(read_rows(folder, COLUMNS, one["index"]))
+        columns = columns_of(read_rows(folder, COLUMNS_SHOWN, one["index"]))
         for i in [i for i, photo in enumerate(columns["photo"]) if photo in shown]:
-            row = {name: columns[name][i] for name in COLUMNS}
+            row = {name: columns[name][i] for name in COLUMNS_SHOWN}
             rows.append({**row, "map": _levels(row["map"]), "label_map": _levels(row["label_map"])})
     found = {row["photo"] for row in rows}
     failed = read_rows(folder, ["photo", "error"]).to_pylist()  # those without a label belong to no class
-    wanted, nothing = shown - found, dict.fromkeys(COLUMNS)
+    wanted, nothing = shown - found, dict.fromkeys(COLUMNS_SHOWN)
     return rows + [{**nothing, **row} for row in failed if row["error"] and row["photo"] in wanted]
 
 

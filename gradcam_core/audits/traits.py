@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 LARGE = 0.474  # of Cliff's delta: Romano et al., "Exploring methods for evaluating group differences", 2006
-SIGNIFICANT = 0.01  # for all classes and traits of an audit together
+ALPHA_OF_TRAITS = 0.01  # for all classes and traits of an audit together
 
 TRAITS = {
     "brightness": ("brighter", "darker"),
