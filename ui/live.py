@@ -122,7 +122,7 @@ class Live:
             )
         if isinstance(name, str) and self._networks.is_fetched(name):
             raise gc.NetworkError(f"The weights of {name} are not here yet. Choose it as the network first.")
-        settings = {"method": method, "score": "logit", "against": False} | settings_of(wish)
+        settings: dict[str, Any] = {"method": method, "score": "logit", "against": False} | settings_of(wish)
         settings.pop("smoothing", None)  # many views of each frame would take too long
         with self._lock:
             self._who_makes_room(visitor)  # before a network is loaded for nothing

@@ -212,7 +212,7 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
         in_live = [network, more.method, more.score, more.evidence]
         go.click(None, in_live, js=BEGIN)
-        for setting in in_live[1:]:
+        for setting in (more.method, more.score, more.evidence):
             setting.input(None, in_live, js=GO_ON)
         photo.change(None, js=END)
         settled = changed.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
