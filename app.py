@@ -212,6 +212,7 @@ def _guards(asked: argparse.Namespace, folder: Path, live: "Live | None") -> dic
         present=present,
         hosts=hosts - {""},
         is_strict=is_laptop,
+        is_frame=live.is_frame if live else lambda _: False,
     )
     return {
         "app_kwargs": {

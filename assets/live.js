@@ -12,6 +12,7 @@ const REFUSED = {
   NotReadableError: 'Another program uses the camera. Close it, and start again.',
 };
 let live = null; // the stream that is shown
+let mode = 'alpha'; // as it is set under More
 
 const make = (tag, className, text) => {
   const node = document.createElement(tag);
@@ -19,8 +20,6 @@ const make = (tag, className, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-
-const canvasOf = (width, height, className) => Object.assign(make('canvas', className), { width, height });
 
 const ask = async (path, body) => {
   const page = location.origin + location.pathname.replace(/\/?$/, '/');
@@ -49,7 +48,7 @@ const begin = async (wish) => {
   panel.hidden = false;
   element.classList.add('is-live');
   find('.lv-cards').replaceChildren();
-  for (const name of ['.lv-name', '.lv-text', '.lv-rate', '.lv-others']) find(name).textContent = '';
+  for (const name of ['.lv-name', '.lv-text', '.lv-rate', '.lv-others', '.lv-about']) find(name).textContent = '';
   find('.lv-pause').disabled = true;
   status.textContent = 'Opening the camera.';
   find('.lv-stop').focus({ preventScroll: true });
@@ -63,13 +62,13 @@ const begin = async (wish) => {
     const stream = await ask('', JSON.stringify(wish));
     mine.name = stream.stream;
     if (live !== mine) return close(mine);
-    const { videoWidth, videoHeight } = mine.video;
-    mine.frames = [canvasOf(videoWidth, videoHeight), canvasOf(videoWidth, videoHeight)]; // that is sent, that is shown
-    mine.small = canvasOf(stream.size[1], stream.size[0]);
+    mine.frames = [make('canvas'), make('canvas')]; // that is sent, that is shown
+    mine.small = Object.assign(make('canvas'), { width: stream.size[1], height: stream.size[0] });
     mine.cards = stream.layers.map(buildCard);
     find('.lv-cards').style.setProperty('--lv-columns', Math.min(Math.max(mine.cards.length, 3), 6));
     find('.lv-cards').replaceChildren(...mine.cards.map((card) => card.item));
-    fit(mine.cards, videoHeight / videoWidth);
+    fit(mine, mine.video.videoHeight / mine.video.videoWidth);
+    find('.lv-about').textContent = stream.about;
     reveal();
     status.textContent = '';
     await run(mine);
@@ -93,7 +92,8 @@ const run = async (mine) => {
 };
 
 const send = (mine) => {
-  const [sent] = mine.frames;
+  const [sent] = mine.frames, { videoWidth: width, videoHeight: height } = mine.video;
+  if (sent.width !== width || sent.height !== height) Object.assign(sent, { width, height }); // a phone was turned
   sent.getContext('2d').drawImage(mine.video, 0, 0);
   mine.small.getContext('2d').drawImage(sent, 0, 0, mine.small.width, mine.small.height);
   return ask(`/${mine.name}`, mine.small.toDataURL('image/jpeg', 0.85));
@@ -149,7 +149,9 @@ const buildCard = ({ layer, stage }) => {
 };
 
 // No more pixels than the screen shows: they are painted again for each frame.
-const fit = (cards, ratio) => {
+const fit = (mine, ratio) => {
+  const { cards } = mine;
+  mine.ratio = ratio;
   const width = Math.round(Math.min(WIDEST, Math.max(1, cards[0].item.clientWidth) * Math.min(devicePixelRatio, 2)));
   const height = Math.max(1, Math.round(width * ratio));
   for (const { photo, heat } of cards) for (const canvas of [photo, heat]) Object.assign(canvas, { width, height });
@@ -164,13 +166,14 @@ const viewOf = () => {
 const show = (mine, { guesses, maps }) => {
   const [, shown] = mine.frames, view = viewOf();
   const highest = Math.max(...maps.map((map) => map.peak));
+  if (shown.height / shown.width !== mine.ratio) fit(mine, shown.height / shown.width);
   mine.cards.forEach(({ photo, heat }, i) => {
     const { cells, peak, heat: levels } = maps[i];
     photo.getContext('2d').drawImage(shown, 0, 0, photo.width, photo.height);
     const share = view.scale === 'shared' && highest > 0 ? peak / highest : 1;
     const enlarged = resizedLevels(heatOf(bytesOf(levels)), cells, [heat.height, heat.width]);
     paintLevels(heat, enlarged, palette(tables[view.colormap], share));
-    heat.style.opacity = view.opacity;
+    Object.assign(heat.style, { opacity: view.opacity, mixBlendMode: mode === 'add' ? 'plus-lighter' : 'normal' });
   });
   const now = performance.now(), [first, ...others] = guesses;
   mine.times = [...mine.times.filter((time) => now - time < RATED), now];
@@ -182,9 +185,10 @@ const show = (mine, { guesses, maps }) => {
   find('.lv-pause').disabled = false;
 };
 
+addEventListener('gradcam-view', ({ detail }) => { mode = detail.mode ?? mode; });
 panel.addEventListener('begin', ({ detail }) => begin(detail));
 panel.addEventListener('finish', () => { if (live) end(live, 'Live ended: a photo was chosen.', true); });
-panel.addEventListener('go-on', ({ detail }) => { // another network or method
+panel.addEventListener('go-on', ({ detail }) => { // with what is set now
   if (!live) return;
   end(live, '', true);
   begin(detail);

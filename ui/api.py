@@ -13,6 +13,7 @@ from gradio_client.utils import is_http_url_like
 from pydantic import Field
 
 import gradcam_core as gc
+from gradcam_core.pictures.regions import check_threshold
 from gradcam_core.settings import METHODS, SCORES, SMOOTHINGS
 
 from .answers import (
@@ -89,6 +90,8 @@ def add(networks: Networks, turns: Turns | None = None) -> None:
             the raw float32 maps by layer name (.npz)
         """
         settings = {"score": score, "method": method, "weight": weight, "against": against, "smoothing": smoothing}
+        if threshold is not None:
+            check_threshold(threshold)  # before anything is fetched and explained
         chosen = networks.load(network)
         with turns.photo() if method != "scorecam" else nullcontext():
             explanation = _explain(chosen, image, target, instead_of, layers, settings)

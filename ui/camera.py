@@ -11,8 +11,8 @@ from gradcam_core.pictures.render import lookup_table
 from .layer_grid import ASSETS, base64_of
 
 # What the page tells the camera, in the browser: to begin with what is set, to go on with what is set now, to end.
-TELL = """(network, method) => document.querySelector('#live .lv')?.dispatchEvent(
-  new CustomEvent('EVENT', { detail: { network, method } }))"""
+TELL = """(network, method, score, evidence) => document.querySelector('#live .lv')?.dispatchEvent(
+  new CustomEvent('EVENT', { detail: { network, method, score, evidence } }))"""
 BEGIN, GO_ON, END = (TELL.replace("EVENT", event) for event in ("begin", "go-on", "finish"))
 
 

@@ -34,8 +34,13 @@ class Networks:
         self.preprocess = preprocess or ""
 
     def is_fetched(self, name: str) -> bool:
-        """Whether a network's weights must be fetched before it can be used."""
-        return name in gc.NETWORKS and not zoo.weights_here(name)
+        """Whether a network's weights must be fetched before `load` gives it, which finds names in any case."""
+        if name == self.file:
+            return False
+        try:
+            return not zoo.weights_here(name)
+        except gc.NetworkError:
+            return False  # there is none of that name, as `load` says
 
     def load(
         self, name: object, progress: gr.Progress | None = None, look: Callable[[], None] = lambda: None

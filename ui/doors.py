@@ -4,7 +4,7 @@ import ipaddress
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from gradio.route_utils import FnIndexInferError
@@ -26,6 +26,8 @@ log = logging.getLogger("gradcam")
 API = "/gradio_api"
 UPLOAD_BYTES = MAX_BYTES + (1 << 16)  # one photo, and the form around it
 CALL_BYTES = 4 << 20  # a photo of 3 MB in a call is 4 MB of text
+FRAMES = f"{API}/live/"  # where those of cameras are sent
+FRAME_BYTES = 1 << 19  # of the text: a JPEG of the largest input of a network of the list takes half of it
 SMALL = 1 << 16  # bytes of a call that is answered even to a visitor who has sent all they may
 MARKS = 20_000  # values of a call; a list of all layers has some hundreds
 DEPTH = 50  # lists in lists
@@ -54,16 +56,25 @@ class Doors:
         hosts: names of the page, and of other sites that may call it.
         is_strict: the page is for this machine alone, and no proxy stands before it: it answers to no other name,
             and to no other site. Otherwise that holds for its tools only, whose protocol asks for it.
+        is_frame: whether a path is one of an open stream of a camera, which has limits of its own: nothing of it is
+            kept, and it takes nothing from the allowance.
     """
 
     def __init__(
-        self, app: ASGIApp, allowance: Allowance, present: Counter[str], hosts: Collection[str], is_strict: bool
+        self,
+        app: ASGIApp,
+        allowance: Allowance,
+        present: Counter[str],
+        hosts: Collection[str],
+        is_strict: bool,
+        is_frame: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.app = app
         self._allowance = allowance
         self._present = present
         self._hosts = hosts
         self._is_strict = is_strict
+        self._is_frame = is_frame
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -121,15 +132,19 @@ class Doors:
         is_upload = path.rstrip("/") == f"{API}/upload"
         if not is_upload and headers.get("content-type", "").startswith("multipart/"):
             raise Refusal(415, f"Files are uploaded to {API}/upload.")
-        limit = UPLOAD_BYTES if is_upload else CALL_BYTES
+        is_counted = not self._is_frame(path)
+        limit, what = CALL_BYTES, f"A call has up to {CALL_BYTES >> 20} MB"
+        if is_upload:
+            limit, what = UPLOAD_BYTES, f"An upload is one photo of up to {UPLOAD_BYTES >> 20} MB"
+        elif path.startswith(FRAMES):
+            limit, what = FRAME_BYTES + 100, f"A frame has up to {FRAME_BYTES >> 10} KB"  # and the head of a data: URL
         length = headers.get("content-length", "")
         arrived = 0
 
         def check(total: int, more: int) -> None:
             if total > limit:
-                what = f"{'An upload is one photo of' if is_upload else 'A call has'} up to {limit >> 20} MB"
                 raise Refusal(413, f"{what}; this one exceeds the maximum allowed size.")
-            if (is_upload or total > SMALL) and more > self._allowance.left(visitor):
+            if is_counted and (is_upload or total > SMALL) and more > self._allowance.left(visitor):
                 raise Refusal(
                     429,
                     f"You have sent {self._allowance.limit / 1e6:.0f} MB within a few minutes, which is all that one "
@@ -142,7 +157,7 @@ class Doors:
             count = len(message.get("body", b""))
             arrived += count
             check(arrived, count)
-            if not path.startswith(f"{API}/live/"):  # nothing of a camera's frames is kept, and streams have limits
+            if is_counted:
                 self._allowance.take(visitor, count)
             return message
 

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 import gradcam_core as gc
+from gradcam_core.pictures.colorbar import with_colorbar
 from gradcam_core.pictures.regions import boxes_of, mask_of, outlined
 from gradcam_core.pictures.saving import file_name, write_maps
 
@@ -53,19 +54,25 @@ class Style:
 
 
 def card(explanations: Sequence[gc.Explanation], target: object, layer: object, style: Style, cache: str) -> str:
-    """The photo at its own size with one map over it -> path of a PNG. ``layer`` is FUSED for that of all layers."""
+    """The photo at its own size with one map over it, and a colour bar below -> path of a PNG.
+
+    ``layer`` is FUSED for the map of all layers.
+    """
     row = next((row for row in explanations if row.target.index == target), None)
+    highest = _highest(explanations, style)
     if row is not None and layer == FUSED and style.fused:
+        highest = None  # it has no peak of its own
         heat = own = row.fused(style.fused)
         layer = f"fused-{style.fusion}"
     elif row is None or not isinstance(layer, str) or layer not in row.maps:
         raise gc.LayerError("This map is no longer shown. Choose one that is.")
     else:
-        heat, own = row.maps[layer].scaled(_highest(explanations, style)), row.maps[layer].heat
+        heat, own = row.maps[layer].scaled(highest), row.maps[layer].heat
     picture = gc.overlay(row.photo, heat, style.opacity, style.colormap, style.mode)
     if style.threshold:
         region = own, style.threshold, row.photo.shape[:2]
         picture = outlined(picture, mask_of(*region), boxes_of(*region)[:1], shade=1)
+    picture = with_colorbar(picture, style.colormap, highest)
     content = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
     return keep(content, f"gradcam-{file_name(row.target.name)}-{file_name(layer)}.png", cache)
 
@@ -83,6 +90,7 @@ def everything(explanations: Sequence[gc.Explanation], style: Style, cache: str)
                 mode=style.mode,
                 highest=_highest(explanations, style),
                 fusion=style.fused,
+                colorbar=True,
                 boxes=style.threshold or None,
             )
             for path in sorted(own.iterdir()):

@@ -210,18 +210,21 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
         disappear(fetched, stop)
         for step in (fetched, changed):
             step.failure(lambda now: now.network, [shown], [network], **private, show_progress="hidden")
-        go.click(None, [network, more.method], js=BEGIN)
-        more.method.input(None, [network, more.method], js=GO_ON)
-        changed.success(None, [network, more.method], js=GO_ON)
+        in_live = [network, more.method, more.score, more.evidence]
+        go.click(None, in_live, js=BEGIN)
+        for setting in (more.method, more.score, more.evidence):
+            setting.input(None, in_live, js=GO_ON)
         photo.change(None, js=END)
-        changed.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
+        settled = changed.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
+        settled.success(None, in_live, js=GO_ON)  # not before: another network may not allow all that was set
         more.article.click(lambda: steps.offer_stop(ARTICLE), None, [stop], **aside)
         fetched = more.article.click(steps.fetch_article, **loads)
         disappear(fetched, stop)
         for ended in (fetched.success, fetched.failure):
             made = ended(steps.article, [shown], [network, chosen, table, preset, *answer], **computes)
             made.success(lambda: "add", None, [more.mode], **aside).success(None, js=LIKE_THE_ARTICLE, **private)
-            made.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
+            settled = made.success(steps.settings, [shown], [*more.settings, more.halt], **aside)
+            settled.success(None, in_live, js=GO_ON)
         target.input(steps.target, [target, shown], answer, **computes)
         more.beside.input(steps.beside, [more.beside, shown], answer, **computes)
         more.method.input(steps.offer_halt, [more.method], [more.halt], **aside)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .. import COLORMAPS
+from ..pictures.regions import check_threshold
 from ..pictures.saving import file_name
 from ..settings import FUSIONS
 from .options import each, explained, load_network, of_maps, of_network
@@ -50,6 +51,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def run(options: argparse.Namespace) -> int:
     """Write heat maps of photos; returns the exit code."""
+    if options.boxes is not None:
+        check_threshold(options.boxes)  # before anything is fetched and explained
     network = load_network(options)
     folders = _folders(options.photos, options.out)
 

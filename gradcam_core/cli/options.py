@@ -104,8 +104,9 @@ def add_file_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--measures",
         metavar="WHAT",
-        help="what linear outputs of a network in a file are: probability (they are logits) or value (an age, an "
-        "angle); without it, what the network was trained for says so, or their number",
+        help="what linear outputs of a network in a file are: probability (they are logits), share (of the photo: each "
+        "pixel has its class) or value (an age, an angle); without it, what the network was trained for says so, or "
+        "their number",
     )
 
 

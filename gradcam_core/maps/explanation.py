@@ -80,14 +80,15 @@ class HeatMap:
     def boxes(self, threshold: float, size: tuple[int, int] | None = None) -> tuple[Box, ...]:
         """The boxes around the regions of `mask`, the largest region first; none where the map is empty.
 
-        Pixels that touch, be it at a corner, are one region.
+        Pixels that touch, be it at a corner, are one region. There may be none at a threshold near 1 either, for no
+        pixel need lie at the very centre of the hottest cell, and beside it the enlarged map is less hot.
 
         Args and errors: as `mask`.
         """
         return boxes_of(self.heat, threshold, self._size(size))
 
     def _size(self, size: tuple[int, int] | None) -> tuple[int, int]:
-        size = size or self.photo_size
+        size = self.photo_size if size is None else size
         if size is None:
             raise SettingError("This heat map does not know its photo. Give size=(height, width) of it, in pixels.")
         return size

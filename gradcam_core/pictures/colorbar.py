@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..errors import SettingError
 from .render import lookup_table
 
 HEIGHT = 40  # with the numbers under it
@@ -25,11 +26,14 @@ def colorbar(colormap: str, width: int, highest: float | None = None, scale: flo
         uint8 (40 * scale, width, 3), RGB, on white.
 
     Raises:
-        SettingError: the colour map is unknown.
+        SettingError: the colour map is unknown, or the width is too small for the words.
 
     >>> colorbar("viridis", 240).shape
     (40, 240, 3)
     """
+    least = round(_LEAST_WIDTH * scale)
+    if width < least:
+        raise SettingError(f"A colour bar is at least {least} pixels wide, not {width}. Give it more room.")
     table, font = lookup_table(colormap), ImageFont.load_default(12 * scale)
     margin, thick = round(_MARGIN * scale), round(12 * scale)
     picture = Image.new("RGB", (width, round(HEIGHT * scale)), "white")

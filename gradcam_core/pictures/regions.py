@@ -63,7 +63,8 @@ def boxes_of(heat: np.ndarray, threshold: float, size: tuple[int, int]) -> tuple
         heat, threshold, size: as for `mask_of`.
 
     Returns:
-        A `Box` of each region; none where nothing is as hot.
+        A `Box` of each region; none where nothing is as hot. At thresholds near 1 that can be so of any map: the
+        enlarged one is as hot as its hottest cell only where a pixel's centre lies on the cell's.
 
     Raises:
         SettingError: as `mask_of`.
@@ -124,11 +125,13 @@ def outlined(photo: np.ndarray, mask: np.ndarray, boxes: tuple[Box, ...], shade:
 
     Raises:
         PhotoError: the photo is not uint8 (H, W, 3).
-        SettingError: the mask is not of the photo's size.
+        SettingError: the mask is not of bool, or not of the photo's size.
     """
     check_photo(photo)
     if mask.shape != photo.shape[:2]:
         raise SettingError(f"The mask is {mask.shape}, and the photo {photo.shape[:2]}. Ask for one of its size.")
+    if mask.dtype != bool:
+        raise SettingError(f"A mask is True or False for each pixel, and this one is of type {mask.dtype}: mask > 0.")
     picture = cv2.convertScaleAbs(photo, alpha=shade)
     picture[mask] = photo[mask]
     line, boxes = max(1, round(max(mask.shape) / 500)), boxes[:_DRAWN]

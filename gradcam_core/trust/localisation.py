@@ -11,6 +11,7 @@ from ..pictures.render import resize_heat
 
 THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
 _SIDE = 224  # pixels: boxes of regions are no finer
+_ROUNDING = 1e-3  # by which boxes may leave the photo
 
 
 class Overlaps(NamedTuple):
@@ -67,6 +68,12 @@ def best_overlaps(heat: np.ndarray, boxes: np.ndarray, thresholds: Sequence[floa
     boxes = _checked(boxes)
     if not len(boxes):
         raise SettingError("There is no box to meet. Give at least one.")
+    if boxes.min() < -_ROUNDING or boxes.max() > 1 + _ROUNDING:
+        raise SettingError(
+            f"These boxes are shares of the photo's width and height, from 0 to 1, and not from {boxes.min():g} to "
+            f"{boxes.max():g}. Divide pixels by the photo's sides."
+        )
+    _check_thresholds(thresholds)
     enlarged = resize_heat(heat, _SIDE, _SIDE)
     largest, best = np.zeros(len(thresholds)), np.zeros(len(thresholds))
     for i, threshold in enumerate(thresholds):
@@ -92,19 +99,22 @@ def max_box_accuracy(
         thresholds: those of the overlaps.
 
     Raises:
-        SettingError: the overlaps are of another shape, or of no photo.
+        SettingError: the overlaps are of another shape, of no photo, or not from 0 to 1; or there are no thresholds.
 
     Source: Choe et al., "Evaluating Weakly Supervised Object Localization Methods Right", CVPR 2020, section 4.1.
 
     >>> max_box_accuracy(np.array([[0.2, 0.6], [0.7, 0.5]]), thresholds=[0.3, 0.4])
     (1.0, 0.4)
     """
-    overlaps = np.asarray(overlaps, np.float64)
+    _check_thresholds(thresholds)
+    overlaps = np.asarray(overlaps)
     if overlaps.ndim != 2 or not len(overlaps) or overlaps.shape[1] != len(thresholds):
         raise SettingError(
             f"The overlaps have a row for each photo and a column for each of {len(thresholds)} thresholds; these have "
             f"the shape {overlaps.shape}."
         )
+    if overlaps.dtype.kind not in "fiu" or not ((overlaps >= 0) & (overlaps <= 1)).all():  # NaN is neither
+        raise SettingError("Overlaps are numbers from 0 to 1, as best_overlaps gives them.")
     accuracy = (overlaps >= least).mean(0)
     return float(accuracy.max()), float(thresholds[int(accuracy.argmax())])
 
@@ -123,6 +133,11 @@ def max_box_accuracy_v2(overlaps: np.ndarray, thresholds: Sequence[float] = THRE
     (arXiv 2007.04178), section 3.3.
     """
     return float(np.mean([max_box_accuracy(overlaps, least, thresholds)[0] for least in (0.3, 0.5, 0.7)]))
+
+
+def _check_thresholds(thresholds: Sequence[float]) -> None:
+    if not len(thresholds):
+        raise SettingError("There is no threshold. Give at least one, such as 0.5.")
 
 
 def _checked(boxes: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from tiny_networks import colour_network, noise, oblong_network, staged_network
 import gradcam_core as gc
 from gradcam_core import NETWORKS
 from gradcam_core.cli.main import main
+from gradcam_core.networks.measures import MEASURES
 from gradcam_core.networks.zoo import DEFAULT
 from gradcam_core.trust import assess, sanity_check
 
@@ -259,6 +260,7 @@ def test_a_keras_file_with_labels_is_explained(run, tmp_path, photo):
         (["--class", "zzzzz"], "knows no class"),
         (["--layers", "block9_conv1"], "no layer 'block9_conv1'"),
         (["--opacity", "3"], "opacity"),
+        (["--boxes", "2", "--network", "VGG61"], "a number above 0 and up to 1"),  # before anything is loaded
         (["--network", "missing.keras"], "missing.keras"),
     ],
 )
@@ -276,6 +278,7 @@ def test_wrong_usage_exits_with_2_and_help_reads_well(run):
     help_text = " ".join(run("explain", "--help").stdout.split())
     assert "most probable class" in help_text
     assert "(default: stages)" in help_text
+    assert all(f"{measure} (" in help_text for measure in MEASURES)
 
 
 def test_a_real_photo_is_named_by_a_real_network(shared, tmp_path):

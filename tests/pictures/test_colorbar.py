@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from noisy import noisy_photo
+from PIL import Image, ImageDraw, ImageFont
 
+import gradcam_core as gc
 from gradcam_core.pictures.colorbar import colorbar, with_colorbar
 from gradcam_core.pictures.render import lookup_table
 from gradcam_core.pictures.sheet import contact_sheet
@@ -21,12 +23,34 @@ def test_it_runs_from_no_evidence_to_the_most(colormap):
     assert place[-1] > 240
 
 
-def test_its_numbers_are_shares_or_evidence():
-    shares, evidence, much = colorbar("jet", 400), colorbar("jet", 400, 7.5), colorbar("jet", 400, 3e-7)
-    assert (shares[:20] != evidence[:20]).any()  # the words beside it
-    assert (evidence[:20, :250] == much[:20, :250]).all()
-    assert (evidence[24:] != much[24:]).any()
-    np.testing.assert_array_equal(colorbar("jet", 400, 0.0)[:20], evidence[:20])  # no evidence anywhere
+@pytest.mark.parametrize(
+    ("highest", "words", "numbers"),
+    [
+        (None, "share of the peak", ["0", "0.25", "0.5", "0.75", "1"]),
+        (7.5, "evidence", ["0", "1.88", "3.75", "5.62", "7.5"]),
+        (3e-7, "evidence", ["0", "7.5e-08", "1.5e-07", "2.2e-07", "3.0e-07"]),
+        (41250.0, "evidence", ["0", "1.0e+04", "2.1e+04", "3.1e+04", "4.1e+04"]),
+        (0.0, "evidence", ["0"] * 5),  # no evidence anywhere
+    ],
+)
+@pytest.mark.parametrize("scale", [1, 2])
+def test_its_numbers_are_shares_or_evidence(highest, words, numbers, scale):
+    bar, font = colorbar("jet", 400 * scale, highest, scale), ImageFont.load_default(12 * scale)
+    right = (400 - 32) * scale - round(font.getlength(words)) - 1  # of the last colour
+    picture = Image.new("RGB", (400 * scale, 40 * scale), "white")
+    draw = ImageDraw.Draw(picture)
+    for part, number in enumerate(numbers):
+        draw.text((16 * scale + (right - 16 * scale) * part / 4, 24 * scale), number, (24, 24, 27), font, "mt")
+    draw.text((392 * scale, 14 * scale), words, (24, 24, 27), font, "rm")
+    expected, colours = np.array(picture), np.s_[8 * scale : 24 * scale, : right + 4 * scale]
+    expected[colours] = bar[colours]
+    np.testing.assert_array_equal(bar, expected)
+
+
+@pytest.mark.parametrize(("width", "scale"), [(219, 1), (100, 1), (0, 1), (-5, 1), (439, 2)])
+def test_a_bar_without_room_for_its_words_is_refused(width, scale):
+    with pytest.raises(gc.SettingError, match=f"at least {220 * scale} pixels wide, not {width}"):
+        colorbar("jet", width, scale=scale)
 
 
 def test_a_sheet_says_what_its_colours_stand_for():

@@ -150,5 +150,7 @@ def test_the_picture_shows_the_photo_within_and_its_shade_outside():
     np.testing.assert_array_equal(photo, noisy_photo(120, 240))
     with pytest.raises(gc.SettingError, match="Ask for one of its size"):
         regions.outlined(photo, mask[:50], boxes)
+    with pytest.raises(gc.SettingError, match="this one is of type uint8"):
+        regions.outlined(photo, mask.astype(np.uint8), boxes)
     with pytest.raises(gc.PhotoError):
         regions.outlined(photo[..., 0], mask, boxes)

@@ -89,11 +89,26 @@ def test_an_empty_map_meets_nothing():
         (np.array([["a", "b", "c", "d"]]), "Boxes are numbers"),
         (np.array([[0.1, 0.1, np.nan, 0.5]]), "Boxes are numbers"),
         (np.array([[0.5, 0.5, 0.2, 0.9]]), "ends before it begins"),
+        (np.array([[10, 20, 60, 50]]), r"shares .* not from 10 to 60\. Divide pixels"),
+        (np.array([[-0.5, 0.2, 0.6, 0.5]]), "not from -0.5 to 0.6"),
     ],
 )
 def test_what_are_no_boxes_is_refused(boxes, sentence):
     with pytest.raises(gc.SettingError, match=sentence):
         best_overlaps(np.eye(3), boxes)
+
+
+def test_without_a_threshold_there_is_nothing_to_measure():
+    with pytest.raises(gc.SettingError, match="no threshold"):
+        best_overlaps(np.eye(3), np.array([[0.0, 0.0, 1.0, 1.0]]), [])
+    with pytest.raises(gc.SettingError, match="no threshold"):
+        max_box_accuracy(np.zeros((4, 0)), thresholds=[])
+
+
+@pytest.mark.parametrize("overlap", [np.nan, -0.1, 40, "0.5"])
+def test_what_are_no_overlaps_is_refused(overlap):
+    with pytest.raises(gc.SettingError, match="numbers from 0 to 1"):
+        max_box_accuracy(np.array([[0.5, overlap]]), thresholds=[0.3, 0.4])
 
 
 @pytest.mark.parametrize("overlaps", [np.zeros((0, 99)), np.zeros((4, 98)), np.zeros(99)])

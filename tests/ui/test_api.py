@@ -84,6 +84,7 @@ def test_every_argument_has_a_type_a_default_and_a_description(client):
         ("/explain", {"instead_of": "teapot", "weight": "1"}, "a number from 0 to 1000, not '1'."),
         ("/explain", {"against": None}, "by True or False, not None"),
         ("/explain", {"threshold": 1.5}, "a number above 0 and up to 1, not 1.5."),
+        ("/explain", {"threshold": 2.0, "network": "VGG61"}, "not 2.0."),  # before anything is loaded
         ("/explain", {"threshold": "half"}, "a number above 0 and up to 1, not 'half'."),
         ("/test", {"target": "teapto"}, f"{DEFAULT} knows no class 'teapto'. Nearest: teapot"),
         ("/test", {"steps": 0}, "steps is a whole number from 1 to 64."),

@@ -114,17 +114,75 @@ def test_a_photo_that_fails_lets_frames_go_on():
     assert turns.await_frame(0)
 
 
+def test_frames_that_wait_for_photos_wait_together(live, monkeypatch):
+    monkeypatch.setattr(live_module, "PATIENCE", 0.4)
+    streams, (body, _) = [begin(live), begin(live)], frame_of(noise(24, width=40))
+    with live.turns.photo():
+        for stream in streams:
+            live._take(stream.name)
+        started = time.monotonic()
+        for stream in streams:  # one after the other, as they are explained
+            assert live.explain(stream, body)["maps"] == []
+        assert 0.3 < time.monotonic() - started < 0.7
+
+
+def test_an_address_may_have_all_streams_until_another_asks(live):
+    streams = [live.begin({"network": "oblong"}, "one")["stream"] for _ in range(2)]
+    with pytest.raises(Refusal, match="2 visitors are live"):
+        live.begin({"network": "oblong"}, "one")
+    other = live.begin({"network": "oblong"}, "other")["stream"]
+    assert list(live._open) == [streams[1], other]  # its oldest had to go
+    for address in ("one", "other", "third"):  # each has one: who came first stays
+        with pytest.raises(Refusal, match="2 visitors are live"):
+            live.begin({"network": "oblong"}, address)
+
+
+def test_where_there_is_no_room_no_network_is_loaded(live, monkeypatch):
+    begin(live), begin(live)
+    monkeypatch.setattr(live._networks, "load", lambda _: pytest.fail("it was loaded"))
+    with pytest.raises(Refusal, match="2 visitors are live"):
+        begin(live)
+
+
+def test_a_network_of_photos_that_are_too_large_is_refused_at_once(live, monkeypatch):
+    monkeypatch.setattr(live_module, "FRAME_PIXELS", 239)
+    with pytest.raises(gc.NetworkError, match="takes photos of 12 x 20 pixels, too many for a camera"):
+        begin(live)
+    assert not live._open
+
+
+def test_what_is_set_under_more_reaches_the_maps(live):
+    wish = {"network": "oblong", "score": "probability", "evidence": "against", "smoothing": "shifts"}
+    started = live.begin(wish)
+    assert started["about"] == (
+        "Grad-CAM: what speaks against the most probable class of each frame, by its probability."
+    )
+    assert live.begin({"network": "oblong"})["about"].endswith(
+        "speaks for the most probable class of each frame, by its score."
+    )
+    body, photo = frame_of(noise(24, width=40))
+    answer = live.explain(live._open[started["stream"]], body)
+    expected = gc.explain(oblong_network("softmax"), photo, score="probability", against=True)
+    assert [found["peak"] for found in answer["maps"]] == [
+        pytest.approx(heat_map.peak, rel=1e-5) for heat_map in expected.maps.values()
+    ]
+    assert any(found["peak"] for found in answer["maps"])
+    with pytest.raises(gc.SettingError, match="The score is one of"):
+        begin(live, score="loss")
+
+
 @pytest.mark.parametrize("method", ["scorecam", "guided", "gradcan", None, 3])
 def test_a_method_that_takes_many_passes_is_refused(live, method):
     with pytest.raises(gc.SettingError, match="a method of one pass"):
         begin(live, method=method)
 
 
-def test_a_network_that_would_have_to_be_fetched_is_refused(live):
-    if not live._networks.is_fetched("VGG16"):
-        pytest.skip("the weights are here")
+@pytest.mark.parametrize("name", ["VGG16", "vgg16", " Vgg16"])
+def test_a_network_that_would_have_to_be_fetched_is_refused(live, monkeypatch, tmp_path, name):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(live._networks, "load", lambda _: pytest.fail("it was fetched"))
     with pytest.raises(gc.NetworkError, match="not here yet"):
-        begin(live, network="VGG16")
+        begin(live, network=name)
     assert not live._open
 
 
@@ -180,6 +238,8 @@ def test_whatever_is_sent_in_place_of_a_stream_there_is_a_sentence(server, clien
         ("/live", b'{"network": "%s", "method": "scorecam"}' % DEFAULT.encode(), 400, "of one pass"),
         ("/live/gone", frame_of(noise(20))[0], 410, "Live ends after 3 minutes"),
         (f"/live/{stream}", b"", 400, "A frame is a JPEG"),
+        (f"/live/{stream}", b"a" * 600_000, 413, "A frame has up to 512 KB"),
+        ("/live/gone", b"a" * 600_000, 413, "A frame has up to 512 KB"),
         (f"/live/{stream}", b"[" * 60, 413, "in lists up to"),
     ):
         answer = client.post(address, content=content)
@@ -190,8 +250,8 @@ def test_whatever_is_sent_in_place_of_a_stream_there_is_a_sentence(server, clien
     assert "Traceback" not in server.log.read_text().removeprefix(before)
 
 
-def test_a_camera_takes_nothing_from_what_a_visitor_may_send():
-    allowance, sent = Allowance(1e6, 60), []
+def test_a_camera_takes_nothing_from_what_a_visitor_may_send_unless_it_is_made_up(live):
+    allowance, sent, stream = Allowance(1e6, 60), [], begin(live).name
 
     async def app(scope, receive, send):
         sent.append((await receive())["body"])
@@ -206,13 +266,14 @@ def test_a_camera_takes_nothing_from_what_a_visitor_may_send():
         async def send(message):
             pytest.fail(f"refused: {message}")
 
-        await Doors(app, allowance, {}, [], is_strict=False)(scope, receive, send)
+        await Doors(app, allowance, {}, [], is_strict=False, is_frame=live.is_frame)(scope, receive, send)
 
     def left_after(path: str) -> float:
         with ThreadPoolExecutor(1) as other:  # the browser's driver has a loop in this one
             other.submit(asyncio.run, go(path, b"x" * 1000)).result()
         return allowance.left("1.2.3.4")
 
-    assert left_after("/gradio_api/live/abc") == 1e6
-    assert left_after("/gradio_api/call/explain") == 1e6 - 1000
-    assert sent == [b"x" * 1000] * 2
+    assert left_after(f"/gradio_api/live/{stream}") == left_after(f"/gradio_api/live/{stream}/end") == 1e6
+    for count, path in enumerate(("/gradio_api/call/explain", "/gradio_api/live/abc", "/gradio_api/live/"), 1):
+        assert left_after(path) == 1e6 - 1000 * count
+    assert sent == [b"x" * 1000] * 5

@@ -16,6 +16,7 @@ from PIL import Image
 from tiny_networks import deep_network
 
 import gradcam_core as gc
+from gradcam_core.pictures.colorbar import with_colorbar
 from gradcam_core.pictures.render import lookup_table
 from ui.choices import Networks
 from ui.downloads import Style, card, everything, raw_maps
@@ -39,7 +40,9 @@ def picture(path: str) -> np.ndarray:
 def test_a_saved_card_is_the_row_and_the_layer_that_were_asked_for(tmp_path, row, layer, style):
     saved = picture(card(TWO, TWO[row].target.index, layer, style, str(tmp_path)))
     heat = TWO[row].maps[layer].scaled(None if style.scale == "each" else HIGHEST)
-    assert (saved == gc.overlay(TWO[row].photo, heat, style.opacity, style.colormap)).all()
+    highest = None if style.scale == "each" else HIGHEST
+    plain = gc.overlay(TWO[row].photo, heat, style.opacity, style.colormap)
+    np.testing.assert_array_equal(saved, with_colorbar(plain, style.colormap, highest))
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.8])
@@ -47,8 +50,10 @@ def test_a_saved_card_has_the_outline_and_the_box_of_the_largest_region(tmp_path
     plain = picture(card(TWO, LYNX.index, "fine", STYLE, str(tmp_path)))
     drawn = picture(card(TWO, LYNX.index, "fine", replace(STYLE, threshold=threshold), str(tmp_path)))
     heat_map = TWO[1].maps["fine"]
-    mask = heat_map.mask(threshold, plain.shape[:2])
-    box = heat_map.boxes(threshold, plain.shape[:2])[0]
+    height, width = TWO[1].photo.shape[:2]  # the rest is the colour bar
+    plain, drawn = plain[:height, :width], drawn[:height, :width]
+    mask = heat_map.mask(threshold, (height, width))
+    box = heat_map.boxes(threshold, (height, width))[0]
     outside = np.pad(mask, 1).astype(np.uint8)  # a region that reaches the photo's edge is closed there
     edge = cv2.morphologyEx(outside, cv2.MORPH_GRADIENT, np.ones((9, 9), np.uint8))[1:-1, 1:-1] > 0
     edge[box.y0 : box.y1, box.x0 : box.x1] = True  # its sides, and its share of the photo within
@@ -118,7 +123,7 @@ def test_the_zip_holds_each_class_as_it_is_shown(tmp_path, style):
     highest = None if style.scale == "each" else HIGHEST
     assert {name.split("/")[0] for name in found} == {"007-tawny_owl", "003-lynx"}
     for row, folder in zip(TWO, ("007-tawny_owl", "003-lynx"), strict=True):
-        row.save(tmp_path / folder, opacity=style.opacity, colormap=style.colormap, highest=highest)
+        row.save(tmp_path / folder, opacity=style.opacity, colormap=style.colormap, highest=highest, colorbar=True)
         expected = {f"{folder}/{file.name}": file.read_bytes() for file in (tmp_path / folder).iterdir()}
         same = {name: content for name, content in found.items() if name.startswith(f"{folder}/")}
         assert set(same) == set(expected)
@@ -161,8 +166,8 @@ def test_the_page_saves_what_is_shown_for_the_class_that_was_clicked(tmp_path):
     highest = max(heat_map.peak for row in expected for heat_map in row.maps.values())
     wanted = gc.overlay(noise[..., ::-1].copy(), expected[1].maps["add2"].scaled(highest), 0.55, "viridis")
     saved = picture(steps.take(gr.EventData(None, wish), shown))
-    assert saved.shape == (50, 34, 3)
-    assert np.abs(saved - wanted).max() <= 2
+    assert saved.shape == (50 + 40, 220, 3)  # over a colour bar
+    assert np.abs(saved[:50, :34] - wanted).max() <= 2
     found = entries(steps.take(gr.EventData(None, {**wish, "what": "everything"}), shown))
     for folder, row in (("002-class_2", expected[0]), ("003-class_3", expected[1])):
         said = json.loads(found[f"{folder}/manifest.json"])
