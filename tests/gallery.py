@@ -99,8 +99,8 @@ def gallery(cache: Path, answers: dict[str, list[gc.Explanation] | None] = ANSWE
         heard = gr.Textbox(elem_id="heard", label="heard")
         for button, answer in zip(buttons, answers.values(), strict=True):
             button.click(lambda answer=answer: answer, None, [grid], show_progress="hidden")
-        for event in (grid.select, grid.download):
-            event(hear, None, [heard], show_progress="hidden")
+        for event in (grid.select, grid.download, grid.submit, grid.input):
+            event(hear, None, [heard], show_progress="hidden", trigger_mode="multiple")
     port = free_port()
     page.launch(
         server_name="127.0.0.1",
@@ -152,12 +152,14 @@ class Onlooker(Visitor):
         )
 
     def reset(self) -> None:
-        """The toolbar as a new visitor finds it, and no dialog."""
+        """The toolbar as a new visitor finds it, no dialog, no strip, and nothing that the server is still asked."""
         self.complaints.clear()
         self.page.evaluate(
             """() => {
                 document.querySelector('dialog')?.close();
                 document.querySelector('.gx-code').open = false;
+                document.querySelector('.gx-strip .gx-close').click();
+                dispatchEvent(new CustomEvent('gradcam-said', { detail: {} }));
                 const form = document.querySelector('.gx-toolbar');
                 Object.assign(form.opacity, { value: 0.4 });
                 Object.assign(form.threshold, { value: 0 });

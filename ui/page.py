@@ -177,6 +177,8 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
 
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
         computes = private | {"concurrency_limit": 1, "concurrency_id": "network", "show_progress_on": [grid]}
+        # With "always_last" Gradio asks once more with the first event's data, not the last one's.
+        wished = computes | {"trigger_mode": "multiple"}
         aside = private | {"queue": False, "show_progress": "hidden"}
         loads = private | {"concurrency_limit": 2, "concurrency_id": "load", "show_progress_on": [grid]}
         tests = private | {"concurrency_limit": 1, "concurrency_id": "tests"}  # nobody else waits for them
@@ -236,20 +238,18 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
         more.mode.change(None, [more.mode], js=SET_MODE, **private)
         more.fusion.change(None, [more.fusion], js=SET_FUSION, **private)
         more.halt.click(steps.stop, **aside)
-        grid.select(steps.guess, [shown], answer, **computes)
+        grid.select(steps.guess, [shown], answer, **wished)
         for step in (
             preset.input(steps.preset, [preset, shown], [shown, chosen, grid], **computes),
             chosen.change(steps.chosen, [chosen, shown], [shown, grid], **computes),
         ):
             step.failure(steps.back_to_layers, [shown], [preset, chosen], **aside)
-        turned = grid.submit(steps.turn, [shown], [photo, *answer, said], **computes)
-        looked = grid.input(steps.look, [shown], [said], **{**computes, "show_progress": "hidden"})
+        turned = grid.submit(steps.turn, [shown], [photo, *answer, said], **wished)
+        looked = grid.input(steps.look, [shown], [said], **{**wished, "show_progress": "hidden"})
         for step in (turned, looked):
             step.success(None, [said], js=SAID, **private)
             step.failure(None, js="() => (" + SAID + ")({})", **private)
-        grid.download(steps.take, [shown], [taken], **{**computes, "trigger_mode": "multiple"}).success(
-            None, [taken], js=SAVE, **private
-        )
+        grid.download(steps.take, [shown], [taken], **wished).success(None, [taken], js=SAVE, **private)
         grid.change(steps.renew, [shown], [findings, sane, hidden_layer, hidden], **aside)
         for button, step, found in ((test, steps.test, findings), (sanity, steps.sanity, sane)):
             button.click(lambda: gr.Button(visible=True), None, [end], **aside)

@@ -9,6 +9,14 @@ from gradio_client.utils import is_http_url_like
 
 TITLE = "This picture cannot be used"
 UPLOAD = "Upload the picture as a file."
+_TURNED = "image/x-turned-to"
+
+
+class Turned(str):
+    """The path of a photo that the page itself puts into the field, one of several: nobody has chosen it there.
+
+    Gradio tells of every change of the field, of this one too, and maybe when the next photo is shown already.
+    """
 
 
 class PhotoInput(gr.Image):
@@ -50,12 +58,12 @@ class PhotoInput(gr.Image):
         return is_upload(path, self.GRADIO_CACHE)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of the uploaded file; None where there is no photo.
+        """The path of the uploaded file; None where there is no photo, or the page itself has put it there.
 
         Raises:
             gr.Error: the payload is not an uploaded file, or that file is gone.
         """
-        if payload is None:
+        if payload is None or payload.mime_type == _TURNED:
             return None
         if not payload.path or not self._is_uploaded(payload.path):
             raise _refusal(UPLOAD)
@@ -63,6 +71,13 @@ class PhotoInput(gr.Image):
         if not path.is_file():
             raise _refusal("The uploaded file is no longer here. Choose the picture again.")
         return str(path)
+
+    def postprocess(self, value: Any) -> Any:  # noqa: ANN401
+        """What the browser gets of a path; it hands back whether that was `Turned`."""
+        data = super().postprocess(value)
+        if isinstance(value, Turned) and isinstance(data, ImageData):
+            data.mime_type = _TURNED
+        return data
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
         """Keep Gradio from fetching a web address on the visitor's behalf."""
@@ -79,7 +94,12 @@ class PhotoInput(gr.Image):
 
 def is_upload(path: str, cache: str) -> bool:
     """Whether a path, whoever names it, leads into the upload folder."""
-    return Path(path).resolve().is_relative_to(Path(cache).resolve())
+    try:
+        whole = Path(path).resolve()
+        whole.is_file()
+    except (ValueError, OSError):  # no file can be called so
+        return False
+    return whole.is_relative_to(Path(cache).resolve())
 
 
 def _refusal(sentence: str) -> gr.Error:

@@ -11,9 +11,9 @@ import gradcam_core as gc
 
 from .layer_grid import base64_of, kept_photo, levels_of
 from .more import More
-from .photo_input import TITLE, UPLOAD, is_upload
+from .photo_input import TITLE, UPLOAD, Turned, is_upload
 from .sentences import answering, refusal
-from .showing import PROGRESS, Shown, is_index
+from .showing import PROGRESS, Shown, is_index, wish_of
 
 
 class Several(More):
@@ -26,15 +26,15 @@ class Several(More):
     @answering
     def turn(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         """Another of the photos -> photo, what is shown, and what the strip is told."""
-        wish = event._data or {}
+        wish = wish_of(event)
         after = self._asked(wish, shown)
         if after is None:
-            return (*(gr.skip(),) * 6, {"number": wish.get("number"), "gone": True})
+            return (*(gr.skip(),) * 6, {"path": wish["path"], "gone": True})
         try:
             answer = self._explain(after, progress)
         except gc.PhotoError as error:
-            return (*(gr.skip(),) * 6, {"number": wish.get("number"), "error": str(error)})
-        return after.photo, after, *answer, self._said(wish, answer[-1][0])
+            return (*(gr.skip(),) * 6, {"path": wish["path"], "error": str(error)})
+        return Turned(after.photo), after, *answer, self._said(wish, answer[-1][0])
 
     @answering
     def look(self, event: gr.EventData, shown: Shown) -> dict[str, Any]:
@@ -42,16 +42,18 @@ class Several(More):
 
         Ahead of time nothing is computed that takes more than one pass.
         """
-        wish = event._data or {}
+        wish = wish_of(event)
         asked = self._asked(wish, shown)
         if asked is None:
-            return {"number": wish.get("number"), "gone": True}
+            return {"path": wish["path"], "gone": True}
         if wish.get("ahead") and not shown.settings.is_one_pass:
-            return {"number": wish.get("number"), "waits": True}
+            return {"path": wish["path"], "waits": True}
         try:
             (found,) = self._explanations(self._networks.load(asked.network), asked)
-        except gc.GradcamError as error:
-            return {"number": wish.get("number"), "error": str(error)}
+        except gc.PhotoError as error:
+            return {"path": wish["path"], "error": str(error)}
+        except gc.GradcamError as error:  # as it is set now; the photo may be as good as any
+            return {"path": wish["path"], "key": wish.get("key"), "refused": str(error)}
         return self._said(wish, found)
 
     def _asked(self, wish: dict[str, Any], shown: Shown) -> Shown | None:
@@ -76,7 +78,7 @@ class Several(More):
         *_, deepest = found.maps.values()
         heat_map = found.maps.get(str(wish.get("layer")), deepest)
         return {
-            "number": wish.get("number"),
+            "path": wish["path"],
             "key": wish.get("key"),
             "name": found.target.name,
             "text": found.target.text,

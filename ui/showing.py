@@ -137,3 +137,8 @@ def apart(beside: Sequence[int], target: int | None) -> tuple[int, ...]:
 def is_index(value: object) -> TypeGuard[int]:
     """Whether this is a class by its index."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def wish_of(event: gr.EventData) -> dict[str, Any]:
+    """What an event of the page's own components says; nothing where it is no such thing."""
+    return event._data if isinstance(event._data, dict) else {}

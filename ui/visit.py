@@ -20,7 +20,7 @@ from .map_tests import assessment_html, hidden_html, sanity_html
 from .more import settings_of
 from .sentences import answering, as_html
 from .several import Several
-from .showing import BESIDE, PROGRESS, Shown, apart, is_index, visitor_of_request
+from .showing import BESIDE, PROGRESS, Shown, apart, is_index, visitor_of_request, wish_of
 
 
 class Steps(Several):
@@ -68,7 +68,7 @@ class Steps(Several):
     @answering
     def photo(self, photo: str | None, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         """Another photo -> what is shown. A class chosen beforehand holds for the first one."""
-        if photo is None or photo == shown.photo:  # taken away, which is `clear`; or put back
+        if photo is None or photo == shown.photo:  # taken away, which is `clear`; put back; or turned to
             return (gr.skip(),) * 5
         if shown.photo or shown.before:
             shown = replace(shown, target=None, beside=(), instead_of=None)
@@ -150,7 +150,7 @@ class Steps(Several):
     @answering
     def guess(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         """Another class, by a click on its bar, or one more beside it -> what is shown."""
-        wish = event._data or {}
+        wish = wish_of(event)
         index = wish.get("index")
         if not wish.get("beside"):
             return self.target(index, shown, progress)
@@ -160,7 +160,7 @@ class Steps(Several):
     @answering
     def take(self, event: gr.EventData, shown: Shown, progress: gr.Progress = PROGRESS) -> str:
         """A file to take away -> its path: one card at the photo's own size, or everything that is shown (.zip)."""
-        wish = event._data or {}
+        wish = wish_of(event)
         style = Style.of(wish)
         progress(0.4, desc="Making the file")
         _, explanations = self._shown_maps(shown, progress)

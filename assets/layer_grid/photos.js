@@ -5,8 +5,8 @@ const strip = find('.gx-strip'), thumbs = find('.gx-thumbs'), side = find('.gx-s
 const said = (sentence) => { find('.gx-strip-said').textContent = sentence; };
 let photos = []; // { file, image, path, error, seen }: its upload, what is wrong with it, and what the server last said of it
 let wanted = -1; // the photo that is being turned to
-let asking = false; // whether the server is being asked about one ahead of time
-let sameClass = null; // { index, name }: for all photos; otherwise each has its most probable one
+let question = null; // { event, item }: the one thing that the server is asked; what is wanted meanwhile waits for its answer
+let sameClass = null; // { network, index, name }: for all photos; otherwise each has its most probable one
 
 const shownPhoto = () => photos.findIndex(({ shownAs }) => shownAs && shownAs === answer?.value.photo.path);
 const layerOfAll = () => side.querySelector('[name=layer]').value;
@@ -14,6 +14,8 @@ const keyOfAll = () => {
   const { network, method, score, against, smoothing } = answer.value;
   return JSON.stringify([network, method, score, against, smoothing, layerOfAll(), sameClass?.index ?? null]);
 };
+// What was said of a photo, where it is of what is set now.
+const seenOf = ({ seen }) => (answer && seen?.key === keyOfAll() ? seen : null);
 
 const send = async (file) => {
   const form = new FormData();
@@ -32,16 +34,20 @@ const isSent = async (item) => {
   return Boolean(item.path);
 };
 
-const wishFor = (number) =>
-  ({ number, path: photos[number].path, layer: layerOfAll(), target: sameClass?.index ?? null, key: answer && keyOfAll() });
+const ask = (event, item, more) => {
+  question = { event, item };
+  trigger(event, { path: item.path, layer: layerOfAll(), target: sameClass?.index ?? null, key: answer && keyOfAll(), ...more });
+};
 
 // --- the strip ---
 
 const mark = () => {
   const shown = wanted >= 0 ? wanted : shownPhoto();
+  const first = photos[shownPhoto()]?.seen;
+  if (first) first.key ??= keyOfAll(); // it was asked for when nothing was shown yet
   [...thumbs.children].forEach((item, number) => {
-    const button = item.firstChild, { file, error, seen } = photos[number];
-    const what = error ? 'cannot be used' : seen ? `${spoken(seen.name)}, ${seen.text}` : '';
+    const button = item.firstChild, { file, error } = photos[number], seen = seenOf(photos[number]);
+    const what = error ? 'cannot be used' : seen?.name ? `${spoken(seen.name)}, ${seen.text}` : '';
     button.classList.toggle('is-bad', Boolean(error));
     button.title = [file.name, error || what].filter(Boolean).join(': ');
     button.setAttribute('aria-label', `Photo ${number + 1} of ${photos.length}, ${[file.name, what].filter(Boolean).join(': ')}`);
@@ -52,41 +58,51 @@ const mark = () => {
   find('.gx-later').disabled = shown >= photos.length - 1;
 };
 
-const turnTo = async (number) => {
-  const item = photos[number], mine = photos;
+const turnTo = (number) => {
   wanted = number;
   mark();
   said('');
   thumbs.children[number].scrollIntoView({ block: 'nearest', inline: 'nearest', behavior: 'instant' });
-  if (!item.error && await isSent(item)) {
-    if (wanted === number && mine === photos) trigger('submit', wishFor(number));
-  } else if (mine === photos) tell({ number, error: item.error });
+  askForWanted();
 };
 
-const tell = (what) => { // what the server said of a photo
-  const item = photos[what.number];
-  if (!item) { asking = false; wanted = -1; return mark(); }
-  const isTurn = what.number === wanted;
-  if (what.gone) { // unused for so long that it was cleared away there; it is still here
-    item.path = item.sending = null;
-    asking = false;
-    return isTurn ? turnTo(what.number) : ahead();
+const askForWanted = async () => {
+  const item = photos[wanted];
+  const isThere = !item.error && await isSent(item);
+  if (item !== photos[wanted] || (isThere && question)) return; // the answer to what is asked leads back to here
+  if (isThere) ask('submit', item);
+  else settle(item);
+};
+
+const settle = (item) => { // the wanted photo is shown, or cannot be
+  const number = wanted;
+  wanted = -1;
+  if (item.error) {
+    said(item.error);
+    const next = photos.findIndex(({ error }, other) => other > number && !error);
+    if (shownPhoto() < 0 && next > 0) return turnTo(next); // nothing of the strip is shown yet
   }
+  mark();
+  showSide();
+  ahead();
+};
+
+const tell = (what) => { // what the server said of a photo; nothing where it failed
+  const { event, item } = question ?? {};
+  if (!item || (what.path ?? item.path) !== item.path) return; // this is not its answer
+  question = null;
+  if (what.gone) item.path = item.sending = null; // unused for so long that it was cleared away there; it is still here
   if (what.error) item.error = what.error;
+  if (what.refused) item.seen = what;
   if (what.photo) {
     item.seen = { ...what, heat: heatOf(new Uint16Array(bytesOf(what.heat).buffer)) };
     item.shownAs = what.photo.path;
   }
-  if (isTurn) {
-    wanted = -1;
-    if (item.error) said(item.error);
-    const next = photos.findIndex(({ error }, number) => number > what.number && !error);
-    if (item.error && shownPhoto() < 0 && next > 0) return turnTo(next); // nothing of the strip is shown yet
-  }
-  if (!isTurn || what.error) asking = false;
+  if (event === 'submit' && item === photos[wanted] && !what.gone) return settle(item);
   mark();
   showSide();
-  ahead(what.waits);
+  if (wanted >= 0) askForWanted();
+  else if (what.path) ahead(what.waits); // what failed would fail again
 };
 
 const takePhotos = (files) => {
@@ -105,10 +121,11 @@ const takePhotos = (files) => {
   }));
   strip.hidden = !photos.length;
   find('.gx-strip-title').textContent = `${photos.length} photos`;
-  asking = false;
+  wanted = -1;
   sameClass = null;
   setSide(false);
   if (!photos.length) return;
+  photosAnswered(); // by what is shown until then
   turnTo(0);
   const more = files.length - photos.length;
   if (more > 0) said(`A strip has up to ${props.most} photos. The first ${props.most} are here, and ${more} more were left out.`);
@@ -143,41 +160,44 @@ const ahead = (isDone = false) => {
 };
 
 const lookAhead = async () => {
-  if (asking) return;
-  if (wanted >= 0 || element.closest('.pending')) return ahead(); // the server is at work for this visitor
-  const shown = shownPhoto(), key = keyOfAll(), mine = photos;
-  const near = side.hidden ? [shown, shown + 1, shown + 2, shown - 1] : photos.map((_, number) => number);
-  const number = near.find((one) => photos[one] && !photos[one].error && photos[one].seen?.key !== key);
-  if (number === undefined) return;
-  asking = true;
-  const item = photos[number];
-  if (await isSent(item)) trigger('input', { ...wishFor(number), ahead: side.hidden });
-  else if (mine === photos) tell({ number, error: item.error });
+  if (question || wanted >= 0) return; // the answer leads back to here
+  if (element.closest('.pending')) return ahead(); // the server is at work for this visitor
+  const shown = shownPhoto();
+  const near = side.hidden ? [shown, shown + 1, shown + 2, shown - 1].flatMap((one) => photos[one] ?? []) : photos;
+  const item = near.find((one) => !one.error && !seenOf(one));
+  if (!item) return;
+  const isThere = await isSent(item);
+  if (question || wanted >= 0 || !photos.includes(item)) return;
+  if (isThere) return ask('input', item, { ahead: side.hidden });
+  mark();
+  showSide();
+  ahead();
 };
 
 // --- side by side ---
 
 const sideCard = (item, number) => {
   const card = make('li', 'gx-card'), open = make('button', 'gx-open'), picture = make('span', 'gx-stack');
-  const photo = make('img'), text = make('div', 'gx-text');
+  const photo = make('img'), text = make('div', 'gx-text'), seen = seenOf(item);
   open.type = 'button';
   photo.alt = '';
-  photo.src = item.seen?.photo.url ?? item.image;
+  photo.src = item.seen?.photo?.url ?? item.image;
   picture.append(photo);
   open.append(picture);
   open.addEventListener('click', () => { setSide(false); turnTo(number); });
-  const name = item.error ? 'cannot be used' : item.seen ? `${spoken(item.seen.name)} · ${item.seen.text}` : 'not yet seen';
+  const refused = item.error ? 'cannot be used' : seen?.refused ? 'cannot be explained so' : 'not yet seen';
+  const name = seen?.name ? `${spoken(seen.name)} · ${seen.text}` : refused;
   open.setAttribute('aria-label', `Show photo ${number + 1}, ${item.file.name}: ${name}`);
-  text.append(make('p', 'gx-side-name', name), make('p', 'gx-why', item.error ?? item.file.name));
-  if (item.seen?.peak === 0) text.append(make('p', 'gx-badge', 'no evidence'));
+  text.append(make('p', 'gx-side-name', name), make('p', 'gx-why', item.error ?? seen?.refused ?? item.file.name));
+  if (seen?.peak === 0) text.append(make('p', 'gx-badge', 'no evidence'));
   card.append(open, text);
-  if (!item.seen) return card;
-  const [height, width] = item.seen.photo_size;
+  if (!seen?.heat) return card;
+  const [height, width] = seen.photo_size;
   picture.style.setProperty('--gx-ratio', width / height);
   const canvas = make('canvas');
   canvas.width = Math.min(width, FINE);
   canvas.height = Math.max(1, Math.round(canvas.width * height / width));
-  canvas.map = item.seen;
+  canvas.map = seen;
   picture.append(canvas);
   paint(canvas);
   paintLines(canvas);
@@ -191,7 +211,8 @@ const choices = (select, options, value) => {
 
 const showSide = () => {
   if (side.hidden || !answer) return;
-  for (const { seen } of photos) if (seen) seen.peers = photos.flatMap((one) => one.seen ?? []);
+  const all = photos.map(seenOf).filter((seen) => seen?.heat);
+  for (const seen of all) seen.peers = all;
   side.querySelector('.gx-cards').replaceChildren(...photos.map(sideCard));
 };
 
@@ -205,7 +226,10 @@ const setSide = (isOn) => {
 
 find('.gx-beside-all').addEventListener('click', () => { if (answer) setSide(side.hidden); });
 side.addEventListener('change', ({ target }) => {
-  if (target.name === 'class') sameClass = target.value === '' ? null : { index: +target.value, name: target.selectedOptions[0].text };
+  const { network } = answer.value;
+  if (target.name === 'class') sameClass = target.value === '' ? null : { network, index: +target.value, name: target.selectedOptions[0].text };
+  mark();
+  showSide();
   ahead();
 });
 
@@ -213,11 +237,13 @@ side.addEventListener('change', ({ target }) => {
 const photosAnswered = () => {
   if (!photos.length) return;
   if (!answer) return mark();
+  if (sameClass?.network !== answer.value.network) sameClass = null; // another network has other classes
   const { target, maps } = answer.rows[0];
   const names = maps.map((map) => map.layer), before = layerOfAll();
   choices(side.querySelector('[name=layer]'), names.map((name) => [name, name]), names.includes(before) ? before : names.at(-1));
   const own = sameClass ?? target;
   choices(side.querySelector('[name=class]'), [['each photo’s most probable', ''], [spoken(own.name), own.index]], sameClass?.index ?? '');
   mark();
+  showSide();
   ahead();
 };
