@@ -171,7 +171,7 @@ const show = (mine, { guesses, maps }) => {
     const { cells, peak, heat: levels } = maps[i];
     photo.getContext('2d').drawImage(shown, 0, 0, photo.width, photo.height);
     const share = view.scale === 'shared' && highest > 0 ? peak / highest : 1;
-    const enlarged = resizedLevels(heatOf(bytesOf(levels)), cells, [heat.height, heat.width]);
+    const enlarged = resizedLevels(heatOfText(levels), cells, [heat.height, heat.width]);
     paintLevels(heat, enlarged, palette(tables[view.colormap], share));
     Object.assign(heat.style, { opacity: view.opacity, mixBlendMode: mode === 'add' ? 'plus-lighter' : 'normal' });
   });

@@ -48,9 +48,9 @@ class Streamed:
     def is_mine(self) -> bool:
         """Whether the last answer has the maps that the engine makes of the last frame."""
         expected = gc.explain(gc.load(NETWORK), self.frame)
-        shown = [np.frombuffer(base64.b64decode(one["heat"]), np.uint8).astype(int) for one in self.answer["maps"]]
+        shown = [np.frombuffer(base64.b64decode(one["heat"]), "<u2") / 65535 for one in self.answer["maps"]]
         return self.answer["guesses"][0]["name"] == expected.target.name and all(
-            np.abs(levels - 255 * heat_map.heat.ravel()).max() <= 2
+            np.abs(levels - heat_map.heat.ravel()).max() <= 2 / 255
             for levels, heat_map in zip(shown, expected.maps.values(), strict=True)
         )
 

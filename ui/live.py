@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +27,7 @@ from gradcam_core.settings import METHODS
 
 from .choices import SCORES, Networks
 from .doors import FRAME_BYTES, FRAMES, Refusal
+from .layer_grid import base64_of, levels_of
 from .more import settings_of
 from .turns import Turns
 
@@ -155,7 +155,7 @@ class Live:
         }
 
     def explain(self, stream: Stream, body: bytes) -> dict[str, Any]:
-        """What a frame shows -> the first ``guesses``, and ``maps``, each with its peak and its levels, 0 to 255.
+        """What a frame shows -> the first ``guesses``, and ``maps``, each with its peak and its levels.
 
         Args:
             stream: whose frame it is.
@@ -184,7 +184,7 @@ class Live:
                 {
                     "cells": list(heat_map.raw.shape),
                     "peak": heat_map.peak,
-                    "heat": base64.b64encode(np.rint(heat_map.heat * 255).astype(np.uint8).tobytes()).decode(),
+                    "heat": base64_of(levels_of(heat_map)),
                 }
                 for heat_map in found.maps.values()
             ],

@@ -11,7 +11,7 @@ const loadPhoto = (url) => new Promise((resolve, reject) => {
 
 const show = (value, photo) => {
   const isFirst = !answer;
-  const unpacked = (map, target) => ({ ...map, target, heat: heatOf(new Uint16Array(bytesOf(map.heat).buffer)) });
+  const unpacked = (map, target) => ({ ...map, target, heat: heatOfText(map.heat) });
   const rows = value?.rows.map(({ target, maps }) => ({ target, maps: maps.map((map) => unpacked(map, target)) }));
   answer = value && { value, photo, rows };
   find('.gx-empty').hidden = Boolean(value);

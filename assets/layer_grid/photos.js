@@ -95,7 +95,7 @@ const tell = (what) => { // what the server said of a photo; nothing where it fa
   if (what.error) item.error = what.error;
   if (what.refused) item.seen = what;
   if (what.photo) {
-    item.seen = { ...what, heat: heatOf(new Uint16Array(bytesOf(what.heat).buffer)) };
+    item.seen = { ...what, heat: heatOfText(what.heat) };
     item.shownAs = what.photo.path;
   }
   if (event === 'submit' && item === photos[wanted] && !what.gone) return settle(item);

@@ -27,10 +27,10 @@ from .report import write_report
 from .rows import About, parts, path_of, photos_in, read_about, read_rows, schema, suffixes, write_about, write_part
 
 if TYPE_CHECKING:
-    import keras
     import pyarrow as pa
 
     from ..networks.classifier import Classifier
+    from ..networks.loading import NetworkLike
 
 # A part is written when it has so many rows, or is so old: what a kill can cost.
 PART_ROWS = 1024
@@ -65,7 +65,7 @@ class Audit:
 
 
 def audit(
-    network: "Classifier | keras.Model | str | os.PathLike[str]",
+    network: "NetworkLike",
     photos: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,

@@ -7,8 +7,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..audits.run import audit, conclude
-from ..settings import METHODS, SCORES, SMOOTHINGS, Progress
-from .options import file_settings, load_network, of_network
+from ..settings import Progress
+from .options import add_method_options, file_settings, load_network, of_network
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,9 +38,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="LAYERS",
         help="stages, all, last, or names with commas between (default: %(default)s)",
     )
-    group.add_argument("--method", choices=METHODS, default="gradcam", metavar="METHOD", help="(default: %(default)s)")
-    group.add_argument("--score", choices=SCORES, default="logit", help="(default: %(default)s)")
-    group.add_argument("--smoothing", choices=SMOOTHINGS, default="none", help="(default: %(default)s)")
+    add_method_options(group)
     group.add_argument("--rows-only", action="store_true", help="keep the rows alone: no findings, no report")
     group = command.add_argument_group("how fast")
     group.add_argument("--batch", type=int, default=16, metavar="N", help="photos at once (default: %(default)s)")

@@ -57,6 +57,11 @@ def of_maps() -> argparse.ArgumentParser:
         "--weight", type=float, default=1.0, metavar="0..1000", help="of the score of this one (default: %(default)s)"
     )
     group.add_argument("--against", action="store_true", help="show what speaks against it")
+    add_method_options(group)
+    return maps
+
+
+def add_method_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--method",
         choices=METHODS,
@@ -76,7 +81,6 @@ def of_maps() -> argparse.ArgumentParser:
         default="logit",
         help="what is differentiated; probability is the arithmetic of many articles (default: %(default)s)",
     )
-    return maps
 
 
 def add_file_options(group: argparse._ActionsContainer) -> None:

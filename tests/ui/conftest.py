@@ -9,3 +9,22 @@ def stages() -> list:
     from gradcam_core.networks.zoo import DEFAULT
 
     return list(gc.select(gc.load(DEFAULT), "stages"))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network of four classes, as one from a file."""
+    from tiny_networks import deep_network
+
+    import gradcam_core as gc
+
+    return gc.Classifier("own", deep_network().model, ["ape", "Bee", "cow_calf", "dog"])
+
+
+@pytest.fixture(scope="module")
+def steps(network, tmp_path_factory):
+    """The page's steps over that network."""
+    from ui.choices import Networks
+    from ui.visit import Steps
+
+    return Steps(Networks(started=network), str(tmp_path_factory.mktemp("cache")))

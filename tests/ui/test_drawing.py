@@ -64,7 +64,7 @@ def test_the_bytes_of_a_map_are_its_heat(drawing, kind):
     highest = np.iinfo(kind).max
     levels = np.array([0, 1, highest // 3, highest], kind)
     heat = drawing.evaluate(
-        "([bytes, wide]) => [...heatOf(wide ? new Uint16Array(bytesOf(bytes).buffer) : bytesOf(bytes))]",
+        "([bytes, wide]) => [...(wide ? heatOfText(bytes) : heatOf(bytesOf(bytes)))]",
         [base64.b64encode(levels.tobytes()).decode(), levels.itemsize == 2],
     )
     assert heat == pytest.approx((levels / highest).tolist(), abs=1e-7)

@@ -53,8 +53,8 @@ def test_a_frame_is_explained_as_the_photo_that_it_is(live):
     expected = gc.explain(network, photo, method="layercam", top=3)
     assert answer["guesses"] == [{"name": one.name, "text": one.text} for one in expected.predictions]
     for found, heat_map in zip(answer["maps"], expected.maps.values(), strict=True):
-        levels = np.frombuffer(base64.b64decode(found["heat"]), np.uint8).reshape(found["cells"])
-        assert np.abs(levels - 255 * heat_map.heat).max() <= 0.51
+        levels = np.frombuffer(base64.b64decode(found["heat"]), "<u2").reshape(found["cells"])
+        assert np.abs(levels / 65535 - heat_map.heat).max() <= 0.51 / 65535 + 1e-6
         assert found["peak"] == pytest.approx(heat_map.peak, rel=1e-5)
 
 
@@ -220,8 +220,8 @@ def test_visitors_who_stream_at_once_get_the_maps_of_their_own_frames(client):
             answer = client.post(f"/live/{stream}", content=body).json()
             expected = gc.explain(network, photo)
             assert answer["guesses"][0] == {"name": expected.target.name, "text": expected.target.text}
-            last = np.frombuffer(base64.b64decode(answer["maps"][-1]["heat"]), np.uint8)
-            assert np.abs(last - 255 * list(expected.maps.values())[-1].heat.ravel()).max() <= 2
+            last = np.frombuffer(base64.b64decode(answer["maps"][-1]["heat"]), "<u2")
+            assert np.abs(last / 65535 - list(expected.maps.values())[-1].heat.ravel()).max() <= 2 / 255
         return client.post(f"/live/{stream}/end").status_code
 
     with ThreadPoolExecutor(3) as pool:

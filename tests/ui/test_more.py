@@ -11,7 +11,7 @@ import pytest
 from gallery import TWO, photo
 from PIL import Image
 from test_saving_pictures import assert_alike, sheet, tile
-from tiny_networks import deep_network, staged_network
+from tiny_networks import staged_network
 
 import gradcam_core as gc
 from gradcam_core.maps.explain import check
@@ -26,16 +26,6 @@ OTHER = next(iter(gc.NETWORKS))
 
 # The choices lie in the browser; here the page's lists have none.
 pytestmark = pytest.mark.filterwarnings("ignore:The value passed into gr.Dropdown")
-
-
-@pytest.fixture(scope="module")
-def network() -> gc.Classifier:
-    return gc.Classifier("own", deep_network().model, ["ape", "Bee", "cow_calf", "dog"])
-
-
-@pytest.fixture(scope="module")
-def steps(network, tmp_path_factory) -> Steps:
-    return Steps(Networks(started=network), str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="module")

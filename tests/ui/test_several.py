@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from gallery import OWL
 from gradio.data_classes import ImageData
-from tiny_networks import deep_network
 
 import gradcam_core as gc
 from gradcam_core.networks.zoo import DEFAULT
@@ -20,22 +19,11 @@ from ui.layer_grid import MOST_PHOTOS, base64_of
 from ui.page import build
 from ui.photo_input import PhotoInput
 from ui.showing import Shown
-from ui.visit import Steps
 
 # The choices lie in the browser; here the page's lists have none.
 pytestmark = pytest.mark.filterwarnings("ignore:The value passed into gr.Dropdown")
 
 THUMBS = ".gx-thumb"
-
-
-@pytest.fixture(scope="module")
-def network() -> gc.Classifier:
-    return gc.Classifier("own", deep_network().model, ["ape", "Bee", "cow_calf", "dog"])
-
-
-@pytest.fixture(scope="module")
-def steps(network, tmp_path_factory) -> Steps:
-    return Steps(Networks(started=network), str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="module")

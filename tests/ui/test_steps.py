@@ -8,12 +8,10 @@ import keras
 import numpy as np
 import pytest
 from gradio.context import LocalContext
-from tiny_networks import deep_network
 
 import gradcam_core as gc
-from ui.choices import Networks, network_note
+from ui.choices import network_note
 from ui.showing import Shown
-from ui.visit import Steps
 
 OTHER = next(iter(gc.NETWORKS))
 
@@ -29,16 +27,6 @@ def test_the_page_says_where_a_networks_probabilities_lack_logits():
     assert note.startswith("3 classes, 0.0 million parameters. Photos are brought to ")
     assert "pixels and given from 0 to 255. Its outputs are probabilities whose logits could not be found. own" in note
     assert "own gives its probabilities in a way" in note
-
-
-@pytest.fixture(scope="module")
-def network() -> gc.Classifier:
-    return gc.Classifier("own", deep_network().model, ["ape", "Bee", "cow_calf", "dog"])
-
-
-@pytest.fixture(scope="module")
-def steps(network, tmp_path_factory) -> Steps:
-    return Steps(Networks(started=network), str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="module")

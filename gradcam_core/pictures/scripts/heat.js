@@ -3,6 +3,7 @@
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 const heatOf = (levels) => Float32Array.from(levels, (level) => level / (2 ** (8 * levels.BYTES_PER_ELEMENT) - 1));
+const heatOfText = (base64) => heatOf(new Uint16Array(bytesOf(base64).buffer)); // as the page is sent it
 
 // For each of `to` pixels: the cells before and after its centre, and how far it lies from the first to the second.
 // Bilinear with half-pixel centres, as cv2.INTER_LINEAR does.
