@@ -258,6 +258,7 @@ def _shortcut(one: OfClass, photos: list[str], where: str, of: Effects) -> Findi
     numbers = {
         "log_odds": medians,
         "p_values": of.p_values,
+        "hidden_in_others": float(np.median(of.others[:, 0] - of.others[:, 1])),
         "tested": {"group": len(of.group), "rest": len(of.rest), "others": len(of.others)},
         "taken_for": {"before": before, "group": with_group, "rest": with_rest, "usual": with_usual},
     }

@@ -45,6 +45,7 @@ def test_its_numbers_are_those_that_the_network_gives(found):
     numbers = findings.findings[0].numbers
     assert numbers["log_odds"]["hidden"] == pytest.approx(90 * green, rel=0.1)
     assert numbers["log_odds"]["pasted"] == pytest.approx(90 * green, rel=0.1)
+    assert 0 < abs(numbers["hidden_in_others"]) < 0.2 * numbers["log_odds"]["hidden"]  # there is no tag in them
     assert numbers["tested"] == {"group": 20, "rest": 20, "others": 48}
     assert numbers["p_values"]["hidden"] == 2**-20
 
