@@ -257,6 +257,7 @@ def _shortcut(one: OfClass, photos: list[str], where: str, of: Effects) -> Findi
     )
     numbers = {
         "log_odds": medians,
+        "left": of.left,
         "p_values": of.p_values,
         "hidden_in_others": float(np.median(of.others[:, 0] - of.others[:, 1])),
         "tested": {"group": len(of.group), "rest": len(of.rest), "others": len(of.others)},

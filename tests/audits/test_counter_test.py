@@ -49,6 +49,7 @@ def test_hiding_and_pasting_do_what_can_be_computed_by_hand():
     np.testing.assert_allclose(found.pasted[:, 2], [-0.2, -0.4], atol=1e-6)
     np.testing.assert_allclose(found.pasted[:, 3], [-0.2 * 2 / 3, -0.4 * 2 / 3], atol=1e-6)
     assert found.taken_for.tolist() == [0, 1, 0, 0]
+    assert found.left == pytest.approx(2 * hidden, abs=1e-6)
     assert {name: round(float(np.median(of)), 3) for name, of in found.differences.items()} == {
         "hidden": round(2 / 6, 3),
         "group": round(2 / 6, 3),
@@ -97,12 +98,12 @@ def test_log_odds_are_those_of_the_probabilities(activation):
     assert wins.tolist() == [network.predict(one, 1)[0].index == 1 for one in photos]
 
 
-def made(hidden: float, group: float, pasted: float, usual: float, count: int = 20) -> Effects:
-    """Effects whose differences all have these values."""
+def made(hidden: float, group: float, pasted: float, usual: float, left: float = 0, count: int = 20) -> Effects:
+    """Effects whose differences all have these values, and of which so much is left."""
     column = np.zeros(count)
     rest = hidden - group
     return Effects(
-        group=np.column_stack([column, column - hidden, column]),
+        group=np.column_stack([column, column + left, column + left + hidden]),
         rest=np.column_stack([column, column - rest, column]),
         others=np.zeros((count, 2)),
         pasted=np.column_stack([column, column + pasted, column, column + pasted - usual]),
@@ -116,6 +117,11 @@ def test_only_what_doubles_the_odds_in_every_way_is_borne_out():
         effect = [1.0] * 4
         effect[which] = DOUBLED - 0.01
         assert not made(*effect).bears_out()
+
+
+def test_what_leaves_the_group_twice_as_sure_as_the_rest_is_not_borne_out():
+    assert made(1, 1, 1, 1, left=DOUBLED - 0.01).bears_out()
+    assert not made(1, 1, 1, 1, left=DOUBLED + 0.01).bears_out()
 
 
 def test_the_more_candidates_the_more_photos_are_needed():
