@@ -159,7 +159,7 @@ def main() -> None:
     flags = ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     with (
         tempfile.TemporaryDirectory() as name,
-        serve(Path(name), "--live", options.streams) as server,
+        serve(Path(name), "--live", options.streams, from_scratch=True) as server,
         sync_playwright() as driver,
     ):
         browser = driver.chromium.launch(executable_path=chromium.find(), args=flags)

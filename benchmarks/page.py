@@ -471,7 +471,7 @@ def main() -> None:
         photo = folder / (options.photo.name if options.photo else "large.jpg")
         photo.write_bytes(options.photo.read_bytes()) if options.photo else large_photo(photo)
         rows = {f"load of the {os.cpu_count()} cores before": f"{load:.1f}"}
-        with serve(folder, "--keep", options.keep) as server:
+        with serve(folder, "--keep", options.keep, from_scratch=True) as server:
             rows |= feel(server.url, browser, photo)
             rows |= bear(server, options.visitors, options.seconds)
             cache, start = folder / "cache", time.monotonic()
@@ -482,7 +482,7 @@ def main() -> None:
                 rows[f"the crowd's files, kept for {options.keep:g} min: at the end, later"] = (
                     f"{len(files)}, {sum(path.exists() for path in files)} after {time.monotonic() - start:.0f} s"
                 )
-        with serve(short, "--keep", KEEP) as server:
+        with serve(short, "--keep", KEEP, from_scratch=True) as server:
             photos = [photo.with_name("other.jpg"), short / "second.jpg"]
             photos[1].write_bytes(picture_of(7, (640, 480)))
             files = files_in_time(browser.new_context(), server, short / "cache", photos, 100 * KEEP)

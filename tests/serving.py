@@ -1,6 +1,8 @@
 """The real page, in a process of its own."""
 
+import multiprocessing
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -35,14 +37,19 @@ class Server:
     pid: int
 
 
-def _interruptible() -> None:
-    """Let Ctrl-C end the page also where the tests run in the background of a shell, which makes them deaf to it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# What the page imports from elsewhere. TensorFlow is imported and computes nothing yet: else it could not be forked.
+_IMPORTED = ("keras", "tensorflow", "gradio", "pandas", "sklearn")
+_forked = multiprocessing.get_context("forkserver")
+_forked.set_forkserver_preload(list(_IMPORTED))
 
 
 @contextmanager
-def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Server]:
-    """``python app.py`` in a process of its own, with no weights of others and no way to fetch them."""
+def serve(folder: Path, *arguments: object, from_scratch: bool = False, **environment: str) -> Iterator[Server]:
+    """``python app.py`` in a process of its own, with no weights of others and no way to fetch them.
+
+    The process is forked from one that has imported TensorFlow and Gradio, which takes most of the time of a start;
+    ``from_scratch`` it is started as from a shell.
+    """
     import httpx
 
     port = free_port()
@@ -54,16 +61,13 @@ def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Serv
         "GRADCAM_WEIGHTS_URL": f"http://127.0.0.1:{free_port()}",
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=own | environment, stdout=out, stderr=out, preexec_fn=_interruptible
-        )
+    start = _Started if from_scratch else _Forked
+    process = start(["app.py", "--port", str(port), *map(str, arguments)], own | environment, log)
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + START_SECONDS
         while True:
-            if process.poll() is not None or time.monotonic() > until:
+            if not process.is_alive() or time.monotonic() > until:
                 pytest.fail(f"The page did not start:\n{log.read_text()}")
             try:
                 if httpx.get(f"{url}/config", timeout=5).status_code == 200:
@@ -73,4 +77,48 @@ def serve(folder: Path, *arguments: object, **environment: str) -> Iterator[Serv
         yield Server(url, log, process.pid)
     finally:
         process.terminate()
-        process.wait(20)
+        process.join(20)
+
+
+class _Started(subprocess.Popen):
+    """A program of Python, started as from a shell."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path):
+        with log.open("w") as out:
+            super().__init__(
+                [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=out, stderr=out, preexec_fn=_hear
+            )
+
+    def is_alive(self) -> bool:
+        return self.poll() is None
+
+    def join(self, seconds: float) -> None:
+        self.wait(seconds)
+
+
+def _hear() -> None:
+    """Let Ctrl-C end the page also where the tests run in the background of a shell, which makes them deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class _Forked(_forked.Process):
+    """The same, in a process that has imported what takes long."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path):
+        super().__init__(target=_run, args=(arguments, environment, log))
+        with pytest.MonkeyPatch.context() as patch:  # for the process that imports, at the first start
+            patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+            patch.setenv("KERAS_BACKEND", "tensorflow")
+            self.start()
+
+
+def _run(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    with log.open("w") as out:
+        for stream in (1, 2):
+            os.dup2(out.fileno(), stream)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    sys.argv, sys.path[:0] = arguments, [str(ROOT)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    runpy.run_path(arguments[0], run_name="__main__")

@@ -66,7 +66,7 @@ def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
     colour_network().model.save(tmp_path / "colours.keras")
     (tmp_path / "names.txt").write_text("red\nblue\n")
     arguments = ("--network", tmp_path / "colours.keras", "--labels", tmp_path / "names.txt", "--preprocess", "-1..1")
-    with serve(tmp_path, *arguments, KERAS_BACKEND="torch") as server:  # which is not installed
+    with serve(tmp_path, *arguments, from_scratch=True, KERAS_BACKEND="torch") as server:  # which is not installed
         client = Client(server.url, verbose=False, download_files=str(tmp_path / "answers"))
         answer, *_ = client.predict(image=handle_file(photos / "landscape.jpg"), target="blue", api_name="/explain")
     assert answer["target"]["name"] == "blue"
@@ -78,7 +78,7 @@ def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
 
 
 def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(browser_context, photos, tmp_path, stages):
-    with serve(tmp_path, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
+    with serve(tmp_path, from_scratch=True, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
         visitor = Visitor(browser_context, server.url)
         assert "VGG16 (553 MB)" in visitor.wait_for_toast(f"{DEFAULT} is used for now")
         visitor.explain(photos / "landscape.jpg")

@@ -177,8 +177,8 @@ def test_steps_of_the_page_refuse_what_the_page_never_sends(server):
     hostile = ["teapot", ["a", 3], {"path": "/etc/hostname"}, -5, 10**30, True, "../../x.keras"]
     private = [d for d in config["dependencies"] if d["backend_fn"] and d["api_visibility"] == "private"]
     assert len(private) >= 8
-    for dependency in private:
-        for value in hostile:
+    for value in hostile:  # of one kind of step, one is taken at a time
+        for dependency in private:
             arguments = {"data": [value] * len(dependency["inputs"]), "fn_index": dependency["id"], "session_hash": "x"}
             answer = httpx.post(f"{server.url}/gradio_api/queue/join", json=arguments, timeout=30)
             assert answer.status_code < 500
