@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# uv takes a fifth of pip's time. Where it cannot, as behind a mirror that only pip was told of, pip does it.
+install = $(BIN)/uv pip install --quiet --python $(BIN)/python $(1) || $(BIN)/pip install --quiet $(1)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test long lint fuzz mutate bench docs clean
@@ -44,15 +46,16 @@ clean:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; set PYTHON=/path/to/python."; exit 1; }
 	@echo "Making a virtual environment in .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet uv==0.13.9
 
 .venv/run.stamp: requirements.txt | .venv/bin/pip
 	@echo "Installing what the page needs into .venv (about 1 GB, once; a few minutes)"
-	@$(BIN)/pip install --quiet --requirement requirements.txt
+	@$(call install,--requirement requirements.txt)
 	@touch $@
 
 .venv/test.stamp .venv/mutate.stamp .venv/bench.stamp .venv/docs.stamp: .venv/%.stamp: pyproject.toml .venv/run.stamp
 	@echo "Installing what 'make $*' needs into .venv (once)"
-	@$(BIN)/pip install --quiet --editable '.[$*]'
+	@$(call install,--editable '.[$*]')
 # KerasHub asks for TensorFlow's GPU build, by way of its tokenizers for text; its image classifiers do without.
-	@if [ $* = test ]; then $(BIN)/pip install --quiet --no-deps keras-hub==0.32.0; fi
+	@if [ $* = test ]; then $(call install,--no-deps keras-hub==0.32.0); fi
 	@touch $@

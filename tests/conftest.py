@@ -1,5 +1,6 @@
 """What the tests share: photos that they make themselves, the real page in a process of its own, a real browser."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from serving import Server, serve
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Processes that share the machine's cores only get in each other's way where each takes all of them.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
