@@ -2,12 +2,13 @@
 
 The last convolution by type is the wrong tensor in most networks: in a DenseNet it holds 32 of 1024 channels, in
 Inception one branch, in a ResNet what comes before the skip is added. So the preset takes, for each resolution
-stage, the last tensor after an activation or a merge that the whole network flows through. Where tokens keep one
+stage, the last tensor after an activation or a merge that the whole network flows through; where it has several arms,
+such as the members of an ensemble, that of each. Where tokens keep one
 resolution all the way, as in a ViT, several of these stand for the depth.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -75,7 +76,8 @@ def find(recording: Recording) -> tuple[Layer, ...]:
     """The layers of a recorded network that can be explained, in network order; those of kind "other" among them."""
     tensors = _tensors(recording)
     strides = sorted({t.stride for t in tensors if t.may_stand})
-    presets = {name for stride in strides for name in _presets(tensors, stride, len(strides))}
+    arms = _arms(tensors, _sources(recording)[recording.head.logits.name])
+    presets = {name for arm in arms for stride in strides for name in _presets(arm, stride, len(strides))}
     height, width = recording.batch.shape[1:3]
 
     def stage(tensor: _Tensor) -> int:
@@ -119,8 +121,8 @@ def _tensors(recording: Recording) -> list[_Tensor]:
         inputs = sorted((seen(x)[0] for x in given), key=lambda shape: -_cells(shape))
         shape, place = seen(call.output)
         kind = _kind(call.operation, shape, inputs) if place or may_be_map(axes_of[call.output.name]) else None
-        if place and place.tokens and call.output.name not in cells:
-            kind = kind and "other"  # its gradient is 0
+        if call.output.name not in cells:
+            kind = kind and "other"  # its gradient is 0: it belongs to another output, or to tokens that nobody reads
         # The source with the most cells sets the stride: a 1x1 gate (squeeze and excite) says nothing of it.
         sources = sorted(sources_of[call.output.name], key=lambda j: (-_cells(shapes[j]), j))
         stride = 1.0
@@ -256,8 +258,36 @@ def _only_cuts_or_pads(operation: keras.Operation) -> bool:
     )
 
 
+def _arms(tensors: list[_Tensor], of_logits: Iterable[int]) -> list[list[_Tensor]]:
+    """The parts of a network that meet in no map any more, each with what it is made of, in network order.
+
+    An ensemble has one for each member, a network that looks at the photo in two ways one for each. Most have one,
+    which is then all that the logits are made of; as has one with more than 4.
+    """
+    counts, waiting = set(), [i for i in of_logits if i >= 0]
+    while waiting:
+        i = waiting.pop()
+        if i not in counts:
+            counts.add(i)
+            waiting += [j for j in tensors[i].inputs if j >= 0]
+    made_of: dict[int, set[int]] = {}
+    used: set[int] = set()  # by what may stand for a stage
+    for i in sorted(counts):
+        below = set().union(*(made_of[j] for j in tensors[i].inputs if j >= 0))
+        made_of[i] = below | {i}
+        used |= below if tensors[i].may_stand else set()
+    ends = [i for i in sorted(counts) if tensors[i].may_stand and i not in used]
+    arms = [made_of[i] for i in ends] if 1 < len(ends) <= _LAYERS else [counts]
+    return [_alone(tensors, sorted(arm)) for arm in arms]
+
+
+def _alone(tensors: list[_Tensor], kept: list[int]) -> list[_Tensor]:
+    places = {old: new for new, old in enumerate(kept)}
+    return [tensors[i]._replace(inputs=[places[j] for j in tensors[i].inputs if j in places]) for i in kept]
+
+
 def _presets(tensors: list[_Tensor], stride: float, stages: int) -> list[str]:
-    """The names of the tensors that stand for a stage: the last that the whole network flows through.
+    """The names of the tensors that stand for a stage of an arm: the last that the whole of it flows through.
 
     Operations run in topological order, so everything flows through tensor i exactly when no tensor before it is
     used after it. Prefer one after an activation or a merge; where a network keeps two lanes open all through a
@@ -282,8 +312,8 @@ def _presets(tensors: list[_Tensor], stride: float, stages: int) -> list[str]:
         wanted, alike = max(1, _LAYERS // stages), [t for t in final if t.kind == final[-1].kind]
         final = alike if len(alike) >= wanted else final
         return [final[-1 - k * len(final) // wanted].name for k in range(wanted)]
-    if final:
-        return [final[-1].name]
+    if final or not offered:
+        return [tensor.name for tensor in final[-1:]]
     merges = [t for t in offered if t.kind == "merge"] or offered
     channels = max(t.shape[-1] for t in merges)
     return [[t for t in merges if t.shape[-1] == channels][-1].name]
