@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +38,9 @@ class Server:
     pid: int
 
 
-# What the page imports from elsewhere. TensorFlow is imported and computes nothing yet: else it could not be forked.
-_IMPORTED = ("keras", "tensorflow", "gradio", "pandas", "sklearn")
+# TensorFlow is imported and has computed nothing: else it could not be forked.
 _forked = multiprocessing.get_context("forkserver")
-_forked.set_forkserver_preload(list(_IMPORTED))
+_forked.set_forkserver_preload(["keras", "gradcam_core.maps.gradients", "ui.page", "ui.live"])
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def serve(folder: Path, *arguments: object, from_scratch: bool = False, **enviro
         "PYTHONUNBUFFERED": "1",
     }
     start = _Started if from_scratch else _Forked
-    process = start(["app.py", "--port", str(port), *map(str, arguments)], own | environment, log)
+    process = start(["app.py", "--port", str(port), *map(str, arguments)], own | environment, log, log)
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + START_SECONDS
@@ -80,20 +80,37 @@ def serve(folder: Path, *arguments: object, from_scratch: bool = False, **enviro
         process.join(20)
 
 
-class _Started(subprocess.Popen):
-    """A program of Python, started as from a shell."""
+def run(arguments: list[str], from_scratch: bool = False, **environment: str) -> subprocess.CompletedProcess:
+    """A program of the project until it ends: ``python app.py``, or ``python -m gradcam_core``; see `serve`."""
+    with tempfile.TemporaryDirectory() as name:
+        out, error = Path(name) / "out", Path(name) / "error"
+        process = (_Started if from_scratch else _Forked)(arguments, os.environ | environment, out, error)
+        process.join(120)
+        if process.is_alive():
+            process.kill()
+            pytest.fail(f"It did not end: {arguments}")
+        return subprocess.CompletedProcess(arguments, process.exitcode, out.read_text(), error.read_text())
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path):
-        with log.open("w") as out:
+
+class _Started(subprocess.Popen):
+    """A program of the project, started as from a shell."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], out: Path, error: Path):
+        with out.open("a") as stdout, error.open("a") as stderr:
             super().__init__(
-                [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=out, stderr=out, preexec_fn=_hear
+                [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=stdout, stderr=stderr, preexec_fn=_hear
             )
 
     def is_alive(self) -> bool:
         return self.poll() is None
 
     def join(self, seconds: float) -> None:
-        self.wait(seconds)
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(seconds)
+
+    @property
+    def exitcode(self) -> int | None:
+        return self.returncode
 
 
 def _hear() -> None:
@@ -102,23 +119,28 @@ def _hear() -> None:
 
 
 class _Forked(_forked.Process):
-    """The same, in a process that has imported what takes long."""
+    """The same, forked from a process that has imported what takes long."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path):
-        super().__init__(target=_run, args=(arguments, environment, log))
+    def __init__(self, arguments: list[str], environment: dict[str, str], out: Path, error: Path):
+        super().__init__(target=_run, args=(arguments, dict(environment), out, error))
         with pytest.MonkeyPatch.context() as patch:  # for the process that imports, at the first start
             patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
             patch.setenv("KERAS_BACKEND", "tensorflow")
             self.start()
 
 
-def _run(arguments: list[str], environment: dict[str, str], log: Path) -> None:
-    with log.open("w") as out:
-        for stream in (1, 2):
-            os.dup2(out.fileno(), stream)
+def _run(arguments: list[str], environment: dict[str, str], out: Path, error: Path) -> None:
+    for stream, path in enumerate((out, error), 1):
+        with path.open("a") as file:
+            os.dup2(file.fileno(), stream)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
-    sys.argv, sys.path[:0] = arguments, [str(ROOT)]
+    sys.path.insert(0, str(ROOT))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    runpy.run_path(arguments[0], run_name="__main__")
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")

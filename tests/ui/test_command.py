@@ -1,28 +1,15 @@
 """``python app.py``: its help, its settings, and one line where it cannot start."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from browser import Visitor
-from serving import serve
+from serving import run, serve
 
 import gradcam_core as gc
 from gradcam_core.networks.zoo import DEFAULT
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "app.py", *arguments]
-    settings = {**os.environ, **environment}
-    return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=120)
-
 
 def test_help_reads_well():
-    answer = run("--help")
+    answer = run(["app.py", "--help"], from_scratch=True)
     assert answer.returncode == 0
     for word in (
         "--network",
@@ -52,7 +39,7 @@ def test_help_reads_well():
     ],
 )
 def test_a_wrong_setting_is_one_line(arguments, environment, sentence):
-    answer = run(*arguments, **environment)
+    answer = run(["app.py", *arguments], from_scratch="old.h5" in arguments, **environment)  # TensorFlow says nothing
     assert answer.returncode == 2
     assert sentence in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
@@ -89,7 +76,7 @@ def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(bro
 
 
 def test_a_port_in_use_is_one_line(server):
-    answer = run("--port", server.url.rpartition(":")[2])
+    answer = run(["app.py", "--port", server.url.rpartition(":")[2]])
     assert answer.returncode == 1
     assert "--port" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1

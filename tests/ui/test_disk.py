@@ -5,14 +5,13 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
-from serving import ROOT, serve
+from serving import run, serve
 
 import gradcam_core as gc
 from ui import upload_folder
@@ -240,20 +239,9 @@ def test_what_was_sent_counts_for_a_while_and_for_its_sender(monkeypatch):
 # --- places that cannot be written ---
 
 
-def start(**environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def test_a_page_that_has_nowhere_to_write_says_so(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    answer = start(GRADIO_TEMP_DIR=str(tmp_path / "file" / "photos"))
+    answer = run(["app.py"], GRADIO_TEMP_DIR=str(tmp_path / "file" / "photos"))
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr.startswith("app.py: The folder for visitors' photos cannot be written (not a directory: ")
     assert "set GRADIO_TEMP_DIR to another folder." in answer.stderr
@@ -287,7 +275,7 @@ def test_a_full_disk_at_the_start_is_said(tmp_path):
     disk = tmp_path / "disk"
     with small_disk(disk, "100k"):
         (disk / "filler").write_bytes(bytes(60_000))
-        answer = start(GRADIO_TEMP_DIR=str(disk / "photos"))
+        answer = run(["app.py"], GRADIO_TEMP_DIR=str(disk / "photos"))
         assert answer.returncode == 2
         assert "cannot be written (no space left on device" in answer.stderr
         assert files_in(disk) == {"filler"}
