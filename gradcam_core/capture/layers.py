@@ -322,12 +322,12 @@ def _presets(tensors: list[_Tensor], stride: float, stages: int) -> list[str]:
 _LAYERS = 4  # that stand for a network, where it has fewer stages
 
 
-def cam_layer(recording: Recording) -> str | None:
-    """The layer that is averaged over all its cells and goes into one linear layer, which is the head; or None.
+def cam_layer(recording: Recording, listed: Iterable[Layer]) -> str | None:
+    """The listed layer that is averaged over all its cells and goes into one linear layer, which is the head; or None.
 
-    There CAM is defined: Zhou et al., CVPR 2016, section 2. It is one of those that are listed.
+    There CAM is defined: Zhou et al., CVPR 2016, section 2.
     """
-    offered = {layer.name: layer for layer in find(recording) if layer.kind != "other"}
+    offered = {layer.name: layer for layer in listed}
     layers = {call.output.name: call.path for call in recording.calls if call.path in offered}
     sources_of = _sources(recording)
     tensor, passed, averaged = recording.head.logits, [], []

@@ -134,7 +134,7 @@ class Classifier:
     @cached_property
     def cam_layer(self) -> str | None:
         """The layer that CAM can explain, if there is one: see `layers.cam_layer`."""
-        return layers.cam_layer(self.recording)
+        return layers.cam_layer(self.recording, self.layers)
 
     @cached_property
     def activation(self) -> str:

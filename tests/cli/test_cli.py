@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import serving
 from tiny_networks import colour_network, noise, oblong_network, staged_network
 
 import gradcam_core as gc
@@ -25,13 +26,7 @@ from gradcam_core.trust import assess, sanity_check
 
 def in_a_process(*arguments, **environment):
     """``python -m gradcam_core`` in a process of its own, as a shell runs it."""
-    return subprocess.run(
-        [sys.executable, "-m", "gradcam_core", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **environment},
-    )
+    return serving.run(["-m", "gradcam_core", *map(str, arguments)], from_scratch=True, **environment)
 
 
 @pytest.fixture
@@ -334,13 +329,7 @@ def test_no_photos_name_leads_out_of_the_folder(run, tmp_path, photo):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize(
     ("arguments", "both"),
-    [
-        (["networks"], False),
-        (["networks"], True),
-        (["layers", "MobileNetV2"], False),
-        (["--help"], False),
-        (["--help"], True),
-    ],
+    [(["networks"], 0), (["networks"], 1), (["layers", "MobileNetV2"], 0), (["--help"], 0), (["--help"], 1)],
 )
 def test_an_output_that_is_full_ends_in_a_sentence(arguments, both):
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -1,7 +1,6 @@
 """One pass for all layers: its maps against closed forms, NumPy and numerical differences."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -234,47 +233,10 @@ def test_threads_get_the_maps_of_their_own_photo_and_class():
     def explain(i: int) -> dict[str, np.ndarray]:
         return gradients.trace(network, LAYERS)(photos[i % 8], i % 4)[1]
 
-    with ThreadPoolExecutor(8) as threads:
+    with ThreadPoolExecutor(8) as threads:  # that passes wait for one another, tests/maps/test_pass.py holds
         for i, found in enumerate(threads.map(explain, range(160))):
             for name in LAYERS:
                 np.testing.assert_allclose(found[name], expected[i % 8][name], atol=1e-7)
-
-
-class Watched(keras.layers.Layer):
-    """Gives what it is given, and notes how many are in it at once."""
-
-    def __init__(self):
-        super().__init__()
-        self.inside, self.most = [], 0
-
-    def enter(self) -> float:
-        self.inside.append(None)
-        self.most = max(self.most, len(self.inside))
-        time.sleep(0.02)
-        self.inside.pop()
-        return 0.0
-
-    def call(self, x):
-        return x + tf.ensure_shape(tf.py_function(self.enter, [], tf.float32), ())
-
-
-@pytest.mark.parametrize("kind", ["maps", "guided"])
-def test_passes_wait_for_one_another(kind):
-    """What goes wrong where they overlap, in oneDNN, goes wrong once in hundreds, and not on every processor."""
-    watched = Watched()
-    inputs = keras.Input((12, 10, 3))
-    outputs = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(watched(inputs))
-    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(outputs))
-    network = Classifier("watched", keras.Model(inputs, outputs), ["a", "b", "c"])
-    batch = network.to_input(noise())
-    if kind == "maps":
-        run, weights = gradients.trace(network, ("conv",)), 1
-    else:
-        run, weights = gradients.guided_backpropagation(network), np.eye(3, dtype=np.float32)[1]
-    watched.most = 0
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: run(batch, weights), range(8)))
-    assert watched.most == 1
 
 
 def test_a_pass_is_traced_once_for_its_layers_method_and_score():
