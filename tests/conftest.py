@@ -1,5 +1,6 @@
 """What the tests share: photos that they make themselves, the real page in a process of its own, a real browser."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # At the end stand short ones, so that no process has a long one to itself.
         place.update({path: i / len(group) * (0.9 if is_page else 1) for i, path in enumerate(group)})
     items.sort(key=lambda item: place[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: the collector of garbage need not look at it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
