@@ -20,7 +20,7 @@ LEAST = 8  # photos of a group
 APART = 0.7  # separability from which a group may stand apart: a Gaussian has 0.64, numbers spread evenly 0.75
 REGION = 0.4  # of the most that a cell's heat is above the rest's: cells above it are the region
 COLD = 2 / 3  # of the group's share of heat in the region, that the rest may have there at most
-LARGEST = 0.25  # of the cells, that the region of a candidate may take
+LARGEST = 1 / 3  # of the cells, that a candidate's region may take: a banner along a side heats a quarter or more
 MOST = 0.9  # of the class, that a group may take: else it is the class
 
 

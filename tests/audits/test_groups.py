@@ -49,12 +49,12 @@ def test_an_object_that_lies_now_here_now_there_stands_less_apart_than_a_tag():
         {"elsewhere": 0.34},
         {"members": 7},
         {"members": 37},
-        {"region": 11},
+        {"region": 14},
     ],
     ids=str,
 )
 def test_a_candidate_stands_apart_at_a_small_place_that_is_cold_in_the_rest(change):
-    of = {"separability": 0.71, "heat": 0.5, "elsewhere": 0.2, "members": 8, "region": 10, **change}
+    of = {"separability": 0.71, "heat": 0.5, "elsewhere": 0.2, "members": 8, "region": 13, **change}
     region = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) < of["region"]
     group = Group(np.arange(40) < of["members"], region, of["separability"], of["heat"], of["elsewhere"])
     assert group.is_candidate == (not change)
