@@ -78,16 +78,21 @@ def serve(folder: Path, *arguments: object, from_scratch: bool = False, **enviro
     finally:
         process.terminate()
         process.join(20)
+        if process.is_alive():
+            process.kill()
+            process.join(20)
+            pytest.fail("The page did not end.")
 
 
 def run(arguments: list[str], from_scratch: bool = False, **environment: str) -> subprocess.CompletedProcess:
-    """A program of the project until it ends: ``python app.py``, or ``python -m gradcam_core``; see `serve`."""
+    """A program of the project until it ends: ``python app.py``, or, from scratch, ``python -m gradcam_core``."""
     with tempfile.TemporaryDirectory() as name:
         out, error = Path(name) / "out", Path(name) / "error"
         process = (_Started if from_scratch else _Forked)(arguments, os.environ | environment, out, error)
         process.join(120)
         if process.is_alive():
             process.kill()
+            process.join(20)
             pytest.fail(f"It did not end: {arguments}")
         return subprocess.CompletedProcess(arguments, process.exitcode, out.read_text(), error.read_text())
 
@@ -138,9 +143,5 @@ def _run(arguments: list[str], environment: dict[str, str], out: Path, error: Pa
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if arguments[0] == "-m":
-        sys.argv = arguments[1:]
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = arguments
-        runpy.run_path(arguments[0], run_name="__main__")
+    sys.argv = arguments
+    runpy.run_path(arguments[0], run_name="__main__")

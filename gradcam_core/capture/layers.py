@@ -1,16 +1,8 @@
-"""Which tensors of a network can be explained, and which one stands for each resolution stage.
-
-The last convolution by type is the wrong tensor in most networks: in a DenseNet it holds 32 of 1024 channels, in
-Inception one branch, in a ResNet what comes before the skip is added. So the preset takes, for each resolution
-stage, the last tensor after an activation or a merge that the whole network flows through; where it has several arms,
-such as the members of an ensemble, that of each. Where tokens keep one
-resolution all the way, as in a ViT, several of these stand for the depth.
-"""
+"""Which tensors of a network can be explained, and what is known of each."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -22,6 +14,7 @@ from .moves import follow
 from .place import Place, may_be_map, place_of
 from .reach import reached
 from .recording import Recording
+from .stages import Tensor, standing_for_stages
 
 KINDS = ("conv", "activation", "merge", "pool", "attention", "block", "other")
 PRESETS = ("stages", "all", "last")
@@ -55,32 +48,14 @@ class Layer:
     place: Place | None = None
 
 
-class _Tensor(NamedTuple):
-    name: str
-    kind: str | None  # None: no map
-    shape: tuple[int, ...]
-    parameters: int
-    inputs: list[int]  # indices of the tensors it is made of; -1 is the network's input
-    is_linear: bool  # neither an activation nor a merge: one may still follow
-    stride: float  # input pixels a cell, by strides alone
-    place: Place | None
-    aliases: tuple[str, ...]
-
-    @property
-    def may_stand(self) -> bool:
-        """Whether it may stand for its stage."""
-        return self.kind not in (None, "pool", "other")
-
-
 def find(recording: Recording) -> tuple[Layer, ...]:
     """The layers of a recorded network that can be explained, in network order; those of kind "other" among them."""
     tensors = _tensors(recording)
     strides = sorted({t.stride for t in tensors if t.may_stand})
-    arms = _arms(tensors, _sources(recording)[recording.head.logits.name])
-    presets = {name for arm in arms for stride in strides for name in _presets(arm, stride, len(strides))}
+    presets = standing_for_stages(tensors, _sources(recording)[recording.rows.name])
     height, width = recording.batch.shape[1:3]
 
-    def stage(tensor: _Tensor) -> int:
+    def stage(tensor: Tensor) -> int:
         stride = min((tensors[i].stride for i in tensor.inputs if i >= 0), default=1.0)
         stride = stride if tensor.kind == "pool" else tensor.stride
         return 1 + max((i for i, s in enumerate(strides) if s <= stride), default=0)
@@ -102,11 +77,11 @@ def find(recording: Recording) -> tuple[Layer, ...]:
     )
 
 
-def _tensors(recording: Recording) -> list[_Tensor]:
+def _tensors(recording: Recording) -> list[Tensor]:
     """The output of every call that depends on the network's input, with its shape and its sources."""
     calls, sources_of, axes_of = recording.calls, _sources(recording), follow(recording.batch)
     size = tuple(recording.batch.shape[1:3])
-    cells = reached(recording.head.logits, axes_of)
+    cells = reached(recording.rows, axes_of)
 
     def seen(tensor: tf.Tensor) -> tuple[tuple, Place | None]:
         """The shape, (n, height, width, channels) where the place is known; and the place."""
@@ -115,7 +90,7 @@ def _tensors(recording: Recording) -> list[_Tensor]:
 
     shapes = {-1: tuple(recording.batch.shape)} | {i: seen(call.output)[0] for i, call in enumerate(calls)}
     of_head = _of_head(recording, sources_of)
-    tensors: list[_Tensor] = []
+    tensors: list[Tensor] = []
     for call in calls:
         given = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
         inputs = sorted((seen(x)[0] for x in given), key=lambda shape: -_cells(shape))
@@ -132,7 +107,7 @@ def _tensors(recording: Recording) -> list[_Tensor]:
             stride = tensors[sources[0]].stride if sources[0] >= 0 else 1.0
             stride *= _ratio(source, before) * _step(call.operation, kind, before, shape)
         tensors.append(
-            _Tensor(
+            Tensor(
                 name=call.path,
                 kind=kind if sources and call.output.name not in of_head else None,
                 shape=shape,
@@ -256,70 +231,6 @@ def _only_cuts_or_pads(operation: keras.Operation) -> bool:
     return isinstance(operation, keras.layers.ZeroPadding2D | keras.layers.Cropping2D) or (
         type(operation).__name__ == "Pad"  # keras.ops.pad
     )
-
-
-def _arms(tensors: list[_Tensor], of_logits: Iterable[int]) -> list[list[_Tensor]]:
-    """The parts of a network that meet in no map any more, each with what it is made of, in network order.
-
-    An ensemble has one for each member, a network that looks at the photo in two ways one for each. Most have one,
-    which is then all that the logits are made of; as has one with more than 4.
-    """
-    counts, waiting = set(), [i for i in of_logits if i >= 0]
-    while waiting:
-        i = waiting.pop()
-        if i not in counts:
-            counts.add(i)
-            waiting += [j for j in tensors[i].inputs if j >= 0]
-    made_of: dict[int, set[int]] = {}
-    used: set[int] = set()  # by what may stand for a stage
-    for i in sorted(counts):
-        below = set().union(*(made_of[j] for j in tensors[i].inputs if j >= 0))
-        made_of[i] = below | {i}
-        used |= below if tensors[i].may_stand else set()
-    ends = [i for i in sorted(counts) if tensors[i].may_stand and i not in used]
-    arms = [made_of[i] for i in ends] if 1 < len(ends) <= _LAYERS else [counts]
-    return [_alone(tensors, sorted(arm)) for arm in arms]
-
-
-def _alone(tensors: list[_Tensor], kept: list[int]) -> list[_Tensor]:
-    places = {old: new for new, old in enumerate(kept)}
-    return [tensors[i]._replace(inputs=[places[j] for j in tensors[i].inputs if j in places]) for i in kept]
-
-
-def _presets(tensors: list[_Tensor], stride: float, stages: int) -> list[str]:
-    """The names of the tensors that stand for a stage of an arm: the last that the whole of it flows through.
-
-    Operations run in topological order, so everything flows through tensor i exactly when no tensor before it is
-    used after it. Prefer one after an activation or a merge; where a network keeps two lanes open all through a
-    stage (NASNet), take the last merge with the most channels. Tokens flow on in one resolution: there, take several
-    at equal distances of depth, so that a network has four altogether where it has fewer stages.
-    """
-    last_use = [0] * len(tensors)
-    for i, tensor in enumerate(tensors):
-        for source in tensor.inputs:
-            if source >= 0:
-                last_use[source] = i
-    open_until = 0
-    all_flows, offered = [], []
-    for i, tensor in enumerate(tensors):
-        if tensor.may_stand and tensor.stride == stride:
-            offered.append(tensor)
-            if open_until <= i:
-                all_flows.append(tensor)
-        open_until = max(open_until, last_use[i])
-    final = [t for t in all_flows if not t.is_linear] or all_flows
-    if final and final[-1].place and final[-1].place.tokens:
-        wanted, alike = max(1, _LAYERS // stages), [t for t in final if t.kind == final[-1].kind]
-        final = alike if len(alike) >= wanted else final
-        return [final[-1 - k * len(final) // wanted].name for k in range(wanted)]
-    if final or not offered:
-        return [tensor.name for tensor in final[-1:]]
-    merges = [t for t in offered if t.kind == "merge"] or offered
-    channels = max(t.shape[-1] for t in merges)
-    return [[t for t in merges if t.shape[-1] == channels][-1].name]
-
-
-_LAYERS = 4  # that stand for a network, where it has fewer stages
 
 
 def cam_layer(recording: Recording, listed: Iterable[Layer]) -> str | None:

@@ -139,7 +139,7 @@ def test_photos_of_a_killed_page_are_gone_soon_after_it_is_started_again(tmp_pat
 
 def test_a_page_that_is_ended_leaves_nothing(tmp_path):
     for number in (signal.SIGTERM, signal.SIGINT):
-        with serve(tmp_path) as server:
+        with serve(tmp_path, from_scratch=number == signal.SIGTERM) as server:
             assert Path(upload(server.url, b"a photo" * 1000).json()[0]).exists()
             os.kill(server.pid, number)
             until(lambda: list((tmp_path / "cache").iterdir()) == [])

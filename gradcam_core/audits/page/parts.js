@@ -99,6 +99,8 @@ const groupTitle = (group) => `${spoken(group.one.name)}, ${group.where}`;
       const times = (name) => number(Math.exp(group.log_odds[name]));
       facts.push(`hidden there, the odds fall by a factor of ${times('hidden')} more than with as much hidden elsewhere; ` +
         `pasted into other photos, they rise by a factor of ${times('pasted')} more than with the same place of the class's other photos`);
+      if (group.left >= Math.LN2) facts.push(`even with it hidden, the odds of the class are ${number(Math.exp(group.left))} ` +
+        'times those of its other photos: they show it better than others do');
     }
     const line = make('p');
     line.append(link(photosOf(group.photos.length, group.count), { group: group.key }));
