@@ -1,6 +1,7 @@
 """`Page`: `gr.Blocks` in which calls with wrong arguments, and what breaks outside of a step, end in a sentence too."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,8 @@ TITLE = "This call cannot be answered"
 
 class Page(gr.Blocks):
     """A page that anyone may call, with whatever arguments."""
+
+    forget: Callable[[], None] = staticmethod(lambda: None)  # what was made for visitors: called when all have gone
 
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False

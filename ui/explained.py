@@ -120,6 +120,11 @@ class Explained:
             Path(path).touch()  # uploaded files are cleared away by age: this one is in use
         return seen
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._seen.clear()
+
     def _forget(self) -> None:
         with self._lock:
             while len(self._seen) > 1 and sum(seen.size for seen in self._seen.values()) > self._limit:

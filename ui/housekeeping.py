@@ -1,17 +1,20 @@
-"""What is done every second while the page is up: old files go, and what Gradio remembers of visitors who have gone."""
+"""What is done every second while the page is up: old files go, and what is kept of visitors who have gone."""
 
 import asyncio
+import ctypes
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from anyio.to_thread import run_sync
 from gradio.routes import App
 from gradio.state_holder import StateHolder
 
+from .calls import Page
 from .upload_folder import EVERY, Sweeper
 
 SESSION = 1e6  # bytes, about: what Gradio keeps of one visitor
@@ -51,14 +54,20 @@ def lifespan(
 
 
 async def _every_second(app: App, sweeper: Sweeper, present: Counter[str], seconds: float) -> None:
+    was_empty = True
     while True:
         await asyncio.sleep(EVERY)
-        page = app.get_blocks()
+        page = cast(Page, app.get_blocks())
         kept = {str(path) for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
         await run_sync(sweeper.sweep, kept)
         for files in page.temp_file_sets:  # Gradio only ever adds to them
             files.clear()
         forget_sessions(app.state_holder, present, seconds)
+        is_empty = not present and not app.state_holder.session_data
+        if is_empty and not was_empty:
+            await run_sync(page.forget)
+            await run_sync(_give_memory_back)
+        was_empty = is_empty
 
 
 def forget_sessions(holder: StateHolder, present: Counter[str], seconds: float) -> None:
@@ -72,3 +81,9 @@ def forget_sessions(holder: StateHolder, present: Counter[str], seconds: float) 
             with holder.lock:
                 holder.session_data.pop(session, None)
                 holder.time_last_used.pop(session, None)
+
+
+def _give_memory_back() -> None:
+    """Let the system have what is free: glibc keeps it for as long as anything above it is in use."""
+    with suppress(OSError, AttributeError):  # another library than glibc
+        ctypes.CDLL(None).malloc_trim(0)

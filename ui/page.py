@@ -188,6 +188,7 @@ def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
                 ended(lambda: gr.Button(visible=False), None, [button], **aside)
 
         steps = Steps(networks, grid.GRADIO_CACHE, turns)
+        page.forget = steps.forget
         opens = {**loads, "concurrency_limit": None, "concurrency_id": "open"}  # whatever is being fetched
         answer = [shown, target, more.beside, more.other, grid]
         set_by_link = [preset, chosen, table, *more.settings[1:], more.mode, more.fusion]

@@ -52,6 +52,11 @@ class Showing:
         self._explained = Explained()
         self._stopped: set[str] = set()  # visitors who no longer want what is being fetched
 
+    def forget(self) -> None:
+        """Nobody is here any more: nothing that was made for visitors is needed."""
+        self._explained.clear()
+        self._stopped.clear()
+
     def _shown_maps(self, shown: Shown, progress: gr.Progress) -> tuple["gc.Classifier", tuple[gc.Explanation, ...]]:
         network = self._networks.load(shown.network, progress)
         return network, self._explanations(network, shown)

@@ -1,7 +1,12 @@
 """Many visitors at once: everyone gets an answer or a place in the queue, and only what is theirs; then it is gone."""
 
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 from browser import Visitor
+from PIL import Image
 from serving import serve
 from tiny_networks import staged_network
 
@@ -58,6 +63,31 @@ def test_files_of_one_who_left_are_gone_and_those_of_one_who_goes_on_stay(browse
         assert looker.page.evaluate("document.querySelector('.gx-card img').naturalWidth") == 320
         assert looker.complaints == []
         looker.page.close()
+
+
+def test_what_was_made_for_visitors_is_given_back_once_all_have_gone(browser_context, tmp_path):
+    with serve(tmp_path, "--keep", 0.05) as server:
+
+        def memory() -> float:
+            return psutil.Process(server.pid).memory_info().rss / 1e6
+
+        visitor = Visitor(browser_context, server.url)
+        visitor.explain(gray(tmp_path, 0, 600))
+        before = memory()
+        for number in range(1, 5):  # 36 MB each, once they are decoded
+            visitor.explain(gray(tmp_path, number, 3000))
+        assert memory() > before + 100
+        visitor.page.close()
+        until = time.monotonic() + 30
+        while memory() > before + 60:
+            assert time.monotonic() < until, f"{before:.0f} MB became {memory():.0f}"
+            time.sleep(0.2)
+
+
+def gray(folder: Path, number: int, height: int) -> Path:
+    """A photo of one grey, with another name and content for each number."""
+    Image.new("RGB", (4 * height // 3, height), (40 * number, 90, 90)).save(folder / f"{number}.jpg")
+    return folder / f"{number}.jpg"
 
 
 def test_a_photo_that_was_cleared_away_and_forgotten_is_asked_for_again(photos, tmp_path):
