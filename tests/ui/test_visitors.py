@@ -16,7 +16,7 @@ from ui.explained import Explained
 
 
 def test_everyone_is_answered_with_their_own_picture_and_maps(server):
-    met = crowd(server.url, visitors=12, seconds=3)
+    met = crowd(server.url, visitors=12, seconds=8)
     assert set(met.happened) == {"answered", "told the place in the queue"}
     assert met.happened["answered"] >= 12
     assert len(met.last) == 12
