@@ -7,6 +7,7 @@ the same graph. That graph is kept, and each pass (`compiled`) is built on it: t
 never changed.
 """
 
+import gc
 import re
 import threading
 from collections import Counter
@@ -27,6 +28,18 @@ from .scopes import allow_any_name
 
 _alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
 _Function = type(tf.function(lambda: None))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let Python's collector of garbage rest: of a graph all is kept, and it would look at all again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +91,7 @@ class Recording:
         return self.batch.graph.get_operations()
 
 
+@_uncollected()
 def record(
     model: keras.Model,
     shape: tuple[int | None, ...],
@@ -125,6 +139,7 @@ def record(
     return Recording(tuple(calls), *made)
 
 
+@_uncollected()
 def compiled(
     recording: Recording, build: Callable[..., Sequence[tf.Tensor]], *more: tf.TensorSpec
 ) -> Callable[..., list[tf.Tensor]]:
@@ -163,7 +178,7 @@ def compiled(
         return tf.graph_util.import_graph_def(definition, input_map=known, return_elements=names, name="network")
 
     signature = [tf.TensorSpec(recording.batch.shape, tf.float32), *more]
-    return tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
+    return tf.compat.v1.wrap_function(run, signature)
 
 
 def _keep_slopes(definition: tf.compat.v1.GraphDef) -> None:
