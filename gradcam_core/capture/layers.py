@@ -50,9 +50,10 @@ class Layer:
 
 def find(recording: Recording) -> tuple[Layer, ...]:
     """The layers of a recorded network that can be explained, in network order; those of kind "other" among them."""
-    tensors = _tensors(recording)
+    sources_of = _sources(recording)
+    tensors = _tensors(recording, sources_of)
     strides = sorted({t.stride for t in tensors if t.may_stand})
-    presets = standing_for_stages(tensors, _sources(recording)[recording.rows.name])
+    presets = standing_for_stages(tensors, sources_of[recording.rows.name])
     height, width = recording.batch.shape[1:3]
 
     def stage(tensor: Tensor) -> int:
@@ -77,9 +78,9 @@ def find(recording: Recording) -> tuple[Layer, ...]:
     )
 
 
-def _tensors(recording: Recording) -> list[Tensor]:
+def _tensors(recording: Recording, sources_of: dict[str, frozenset[int]]) -> list[Tensor]:
     """The output of every call that depends on the network's input, with its shape and its sources."""
-    calls, sources_of, axes_of = recording.calls, _sources(recording), follow(recording.batch)
+    calls, axes_of = recording.calls, follow(recording.batch)
     size = tuple(recording.batch.shape[1:3])
     cells = reached(recording.rows, axes_of)
 
@@ -141,7 +142,8 @@ def _sources(recording: Recording) -> dict[str, frozenset[int]]:
     found: dict[str, frozenset[int]] = {}
     for operation in recording.operations:
         inputs = () if operation.type in SHAPES else operation.inputs
-        made_of = frozenset().union(*({places[x.name]} if x.name in places else found[x.name] for x in inputs))
+        given = {frozenset({places[x.name]}) if x.name in places else found[x.name] for x in inputs} - {frozenset()}
+        made_of = given.pop() if len(given) == 1 else frozenset().union(*given)  # most have their input's
         found.update((output.name, made_of) for output in operation.outputs)
     # What is made of nothing but constants says nothing of the photo.
     constant = {i for i, call in enumerate(recording.calls) if not found[call.output.name]}

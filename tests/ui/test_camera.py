@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -24,6 +25,20 @@ WATCH = """() => {
 PAINTED = "[...document.querySelectorAll('.lv-cards canvas')].length && document.querySelector('.lv-rate').textContent"
 PICTURES = """() => ['.lv-card canvas:not(.lv-heat)', '.lv-heat'].map((of) =>
     [...document.querySelectorAll(of)].map((canvas) => canvas.toDataURL()))"""
+
+# A camera that sees red at the left or at the top, whichever way the phone is held, and blue beside it.
+STILL = """() => {
+    const see = (width, height) => {
+        Object.assign(camera, { width, height });
+        const [a, b] = width > height ? [width / 2, height] : [width, height / 2];
+        Object.assign(colors, { fillStyle: '#d02010' }).fillRect(0, 0, width, height);
+        Object.assign(colors, { fillStyle: '#1030c0' }).fillRect(width - a, height - b, a, b);
+    };
+    const camera = document.createElement('canvas'), colors = camera.getContext('2d');
+    window.held = [480, 360];
+    setInterval(() => see(...held), 30);
+    navigator.mediaDevices.getUserMedia = async () => camera.captureStream(30);
+}"""
 
 
 def go_live(visitor) -> None:
@@ -108,6 +123,39 @@ def test_another_method_goes_on_at_once(visitor):
     visitor.choose("#method-choice", "Score-CAM")
     visitor.page.locator(".lv-status", has_text="a method of one pass").wait_for()
     visitor.complaints[:] = [line for line in visitor.complaints if "400" not in line]  # Chromium's own
+
+
+def test_a_phone_that_is_turned_gives_a_picture_that_is_turned(visitor):
+    visitor.page.evaluate(STILL)
+    go_live(visitor)
+    lying = visitor.colors(0, ".lv-card canvas:not(.lv-heat)")[..., :3].astype(int)
+    visitor.page.evaluate("held = [360, 480]")
+    shape = "(([{ width, height }]) => height > width)(document.querySelectorAll('.lv-card canvas'))"
+    visitor.page.wait_for_function(shape)
+    upright = visitor.colors(0, ".lv-card canvas:not(.lv-heat)")[..., :3].astype(int)
+    heat = visitor.colors(0, ".lv-heat")
+    assert upright.shape == heat.shape[:2] + (3,)
+    for seen, turned in ((lying, lying), (upright, upright.swapaxes(0, 1))):
+        height, width = seen.shape[:2]
+        assert max(width, height) == pytest.approx(4 / 3 * min(width, height), abs=1)
+        middle = turned.shape[1] // 2
+        assert np.abs(turned[:, : middle - 8] - (208, 32, 16)).mean() < 5
+        assert np.abs(turned[:, middle + 8 :] - (16, 48, 192)).mean() < 5
+
+
+def test_colours_that_are_added_to_the_photo_are_added_to_the_frame(visitor):
+    visitor.page.evaluate(STILL)
+    visitor.page.evaluate("dispatchEvent(new CustomEvent('gradcam-view', { detail: { mode: 'add', opacity: 0.6 } }))")
+    go_live(visitor)
+    stack = visitor.page.locator(".lv-stack").last
+    visitor.page.wait_for_function("document.querySelector('.lv-heat').style.opacity === '0.6'")
+    seen = np.asarray(Image.open(io.BytesIO(stack.screenshot())).convert("RGB")).astype(float)
+    frame, heat = (
+        cv2.resize(visitor.colors(-1, of)[..., :3], seen.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(float)
+        for of in (".lv-card canvas:not(.lv-heat)", ".lv-heat")
+    )
+    assert heat.max() > 100  # there is something to be added
+    assert np.quantile(np.abs(seen - np.minimum(255, frame + 0.6 * heat)), 0.95) <= 12
 
 
 def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):
