@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from gradcam_core import Explanation, HeatMap
 
 if TYPE_CHECKING:
-    from gradcam_core import Prediction  # these modules import TensorFlow, and the page must stand before that
+    from gradcam_core import Classifier, Prediction  # they import TensorFlow, and the page must stand before that
     from gradcam_core.trust import Assessment, MapTest
 
 
@@ -63,6 +63,8 @@ class ExplanationSummary(GradioModel):
     smoothing: str
     predictions: list[Guess] = Field(description="the most probable classes, most probable first")
     maps: list[MapSummary] = Field(description="from shallow to deep")
+    reading: str = Field(description="how the network takes photos, and what its outputs are shown as")
+    notes: list[str] = Field(description="where that is in doubt: a sentence each")
 
 
 class MapTestSummary(GradioModel):
@@ -112,8 +114,8 @@ def summarize_map(heat_map: HeatMap, photo_size: tuple[int, int], threshold: flo
     )
 
 
-def summarize(explanation: Explanation, threshold: float | None = None) -> ExplanationSummary:
-    """An explanation's summary; ``threshold`` as for `HeatMap.boxes`."""
+def summarize(explanation: Explanation, network: "Classifier", threshold: float | None = None) -> ExplanationSummary:
+    """The summary of an explanation of that network; ``threshold`` as for `HeatMap.boxes`."""
     size = explanation.photo.shape[:2]
     return ExplanationSummary(
         network=explanation.network,
@@ -125,6 +127,8 @@ def summarize(explanation: Explanation, threshold: float | None = None) -> Expla
         smoothing=explanation.smoothing,
         predictions=guesses(explanation.predictions),
         maps=[summarize_map(heat_map, size, threshold) for heat_map in explanation.maps.values()],
+        reading=network.about,
+        notes=list(network.notes),
     )
 
 

@@ -99,7 +99,7 @@ def add(networks: Networks, turns: Turns | None = None) -> None:
         sheet = cv2.imencode(".png", gc.contact_sheet(explanation.photo, heats)[..., ::-1])[1].tobytes()
         cache = image_in.GRADIO_CACHE
         return (
-            summarize(explanation, threshold).model_dump(),
+            summarize(explanation, chosen, threshold).model_dump(),
             keep(sheet, "gradcam-sheet.png", cache),
             keep(raw_maps(explanation), "gradcam-maps.npz", cache),
         )

@@ -10,10 +10,11 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from serving import free_port
-from tiny_networks import deep_network, noise
+from tiny_networks import deep_network, noise, staged_network
 
 import gradcam_core as gc
 from ui import page
+from ui.answers import summarize
 from ui.choices import Networks
 
 OTHER = next(iter(gc.NETWORKS))
@@ -63,7 +64,7 @@ def test_the_picture_is_the_contact_sheet_of_the_maps(client, network, photo):
         for name, heat_map in expected.maps.items():
             np.testing.assert_allclose(raw[name], heat_map.raw, atol=1e-4 * np.abs(heat_map.raw).max())
     assert (summary["target"]["index"], summary["instead_of"]["index"]) == (2, 1)
-    assert summary["network"] == "own"
+    assert (summary["network"], summary["reading"]) == ("own", network.about)
     assert [entry["cell"] for entry in summary["maps"]] == [[30 / 16, 18 / 16], [30 / 8, 18 / 8]]
 
 
@@ -73,6 +74,13 @@ def test_a_blank_is_no_class(client, photo):
     )
     assert summary["target"] == summary["predictions"][0]
     assert summary["instead_of"] is None
+
+
+def test_an_answer_says_where_the_reading_of_a_network_is_in_doubt(photo):
+    network = staged_network(classes=1)
+    summary = summarize(gc.explain(network, photo), network)
+    assert (summary.notes, summary.reading) == (list(network.notes), network.about)
+    assert any("shown as a value" in note for note in summary.notes)
 
 
 def test_each_network_answers_with_its_own_classes(client, network, photo):

@@ -134,7 +134,7 @@ def test_a_phone_that_is_turned_gives_a_picture_that_is_turned(visitor):
     visitor.page.wait_for_function(shape)
     upright = visitor.colors(0, ".lv-card canvas:not(.lv-heat)")[..., :3].astype(int)
     heat = visitor.colors(0, ".lv-heat")
-    assert upright.shape == heat.shape[:2] + (3,)
+    assert upright.shape == (*heat.shape[:2], 3)
     for seen, turned in ((lying, lying), (upright, upright.swapaxes(0, 1))):
         height, width = seen.shape[:2]
         assert max(width, height) == pytest.approx(4 / 3 * min(width, height), abs=1)
