@@ -66,14 +66,15 @@ def serve(folder: Path, *arguments: object, from_scratch: bool = False, **enviro
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + START_SECONDS
-        while True:
-            if not process.is_alive() or time.monotonic() > until:
-                pytest.fail(f"The page did not start:\n{log.read_text()}")
-            try:
-                if httpx.get(f"{url}/config", timeout=5).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.1)
+        with httpx.Client(timeout=5) as client:
+            while True:
+                if not process.is_alive() or time.monotonic() > until:
+                    pytest.fail(f"The page did not start:\n{log.read_text()}")
+                try:
+                    if client.get(f"{url}/config").status_code == 200:
+                        break
+                except httpx.HTTPError:
+                    time.sleep(0.1)
         yield Server(url, log, process.pid)
     finally:
         process.terminate()

@@ -1,5 +1,7 @@
 """The page's layout, and which step answers which event."""
 
+import os
+import sys
 from typing import Any
 
 import gradio as gr
@@ -91,6 +93,8 @@ TAKE_ANY_FILE = (ASSETS / "photo_input.js").read_text("utf-8")
 
 def build(networks: Networks, live: Live | None = None) -> gr.Blocks:
     """The page over these networks, ready for ``launch``; with ``live``, whose routes go with it, also for cameras."""
+    # After each event Gradio would make a table of all events before it, which nobody is shown (enable_monitoring).
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(sys.maxsize))
     with Page(title=NAME, analytics_enabled=False) as page:
         shown = gr.State(Shown(networks.start))
         gr.HTML(f"<div><h1>{NAME}</h1><p>{LEAD}</p></div>", elem_id="head", apply_default_css=False)

@@ -90,6 +90,13 @@ def test_each_network_answers_with_its_own_classes(client, network, photo):
         assert [guess["name"] for guess in found] == [guess.name for guess in of.predict(gc.read_image(photo), 2)]
 
 
+def test_no_table_of_all_events_is_made_after_each(network):
+    queue = page.build(Networks(started=network))._queue
+    queue.events_recorded = 10_000
+    event = {"function": "explain", "status": "success", "process_time": 1.0}
+    assert queue.compute_analytics_summary([event]) == {"functions": {}}
+
+
 # --- which photos it takes ---
 
 
