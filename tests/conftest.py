@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Processes that share the machine's cores only get in each other's way where each takes all of them.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# Each new client of httpx reads all certificates that it is given, 25 ms, and no test asks anything over https.
+os.environ |= {"SSL_CERT_FILE": "", "SSL_CERT_DIR": os.devnull}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
