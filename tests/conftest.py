@@ -88,7 +88,7 @@ def _scene(height: int, width: int) -> "object":
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page as it starts by itself, with its default network."""
-    with serve(tmp_path_factory.mktemp("server"), from_scratch=True) as server:
+    with serve(tmp_path_factory.mktemp("server")) as server:
         yield server
 
 

@@ -85,11 +85,13 @@ def serve(folder: Path, *arguments: object, from_scratch: bool = False, **enviro
             pytest.fail("The page did not end.")
 
 
-def run(arguments: list[str], from_scratch: bool = False, **environment: str) -> subprocess.CompletedProcess:
-    """A program of the project until it ends: ``python app.py``, or, from scratch, ``python -m gradcam_core``."""
+def run(
+    arguments: list[str], from_scratch: bool = False, folder: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess:
+    """A program until it ends, in a folder: ``python app.py``, or, from scratch, ``python -m gradcam_core``."""
     with tempfile.TemporaryDirectory() as name:
         out, error = Path(name) / "out", Path(name) / "error"
-        process = (_Started if from_scratch else _Forked)(arguments, os.environ | environment, out, error)
+        process = (_Started if from_scratch else _Forked)(arguments, os.environ | environment, out, error, folder)
         process.join(120)
         if process.is_alive():
             process.kill()
@@ -101,11 +103,10 @@ def run(arguments: list[str], from_scratch: bool = False, **environment: str) ->
 class _Started(subprocess.Popen):
     """A program of the project, started as from a shell."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], out: Path, error: Path):
+    def __init__(self, arguments: list[str], environment: dict[str, str], out: Path, error: Path, folder: Path = ROOT):
         with out.open("a") as stdout, error.open("a") as stderr:
-            super().__init__(
-                [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=stdout, stderr=stderr, preexec_fn=_hear
-            )
+            command = [sys.executable, *arguments]
+            super().__init__(command, cwd=folder, env=environment, stdout=stdout, stderr=stderr, preexec_fn=_hear)
 
     def is_alive(self) -> bool:
         return self.poll() is None
@@ -127,21 +128,21 @@ def _hear() -> None:
 class _Forked(_forked.Process):
     """The same, forked from a process that has imported what takes long."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], out: Path, error: Path):
-        super().__init__(target=_run, args=(arguments, dict(environment), out, error))
+    def __init__(self, arguments: list[str], environment: dict[str, str], out: Path, error: Path, folder: Path = ROOT):
+        super().__init__(target=_run, args=(arguments, dict(environment), out, error, folder))
         with pytest.MonkeyPatch.context() as patch:  # for the process that imports, at the first start
             patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
             patch.setenv("KERAS_BACKEND", "tensorflow")
             self.start()
 
 
-def _run(arguments: list[str], environment: dict[str, str], out: Path, error: Path) -> None:
+def _run(arguments: list[str], environment: dict[str, str], out: Path, error: Path, folder: Path) -> None:
     for stream, path in enumerate((out, error), 1):
         with path.open("a") as file:
             os.dup2(file.fileno(), stream)
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(ROOT)
+    os.chdir(folder)
     sys.path.insert(0, str(ROOT))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = arguments

@@ -1,13 +1,12 @@
 """An audit that is ended from outside: by Ctrl-C, by a kill, by a full disk. What was written stays."""
 
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from audited import CLASSES, assert_same_rows, by_photo, class_folders, flower_model
+from serving import run
 
 import gradcam_core as gc
 from gradcam_core.audits import rows
@@ -56,8 +55,8 @@ def whole(given):
 @pytest.mark.parametrize(("number", "code", "kept"), [(signal.SIGINT, 130, 13), (signal.SIGKILL, -9, 10)])
 def test_what_was_written_stays_and_the_same_command_goes_on(given, whole, tmp_path, capfd, number, code, kept):
     out = tmp_path / "out"
-    run = [sys.executable, "-c", ENDED, str(int(number)), *command(given, out)]
-    ended = subprocess.run(run, capture_output=True, text=True, check=False, env=os.environ)
+    (tmp_path / "ended.py").write_text(ENDED)
+    ended = run([str(tmp_path / "ended.py"), str(int(number)), *command(given, out)])
     assert ended.returncode == code, ended.stderr
     if number == signal.SIGINT:
         assert ended.stderr.splitlines()[-1] == "gradcam: stopped."

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import CARDS
+from serving import run
 
 from gradcam_core.networks.zoo import DEFAULT
 
@@ -154,6 +155,12 @@ def test_a_layer_without_evidence_says_so(visitor, photos):
     assert card.locator("dd").nth(2).inner_text() == "0"
 
 
+def in_python(program: str, folder: Path) -> subprocess.CompletedProcess:
+    """A program as it stands, in a folder with the photo."""
+    (folder / "shown.py").write_text(program)
+    return run([str(folder / "shown.py")], folder=folder)
+
+
 def test_the_code_that_is_shown_makes_the_maps_that_are_shown(visitor, photos, tmp_path):
     """All three ways, with what was chosen: they are run as they stand, in a folder with the photo."""
     visitor.explain(photos / "landscape.jpg")
@@ -174,18 +181,23 @@ def test_the_code_that_is_shown_makes_the_maps_that_are_shown(visitor, photos, t
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
+
+    def in_shell(program: str, folder: Path) -> subprocess.CompletedProcess:
+        command = ["bash", "-c", program]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
     ways = {
-        "Python": ([sys.executable, "-c", texts["Python"]], "out"),
-        "Shell": (["bash", "-c", texts["Shell"]], "out/photo"),
-        "HTTP API": ([sys.executable, "-c", texts["HTTP API"] + "print(raw_maps)"], None),
+        "Python": (in_python, texts["Python"], "out"),
+        "Shell": (in_shell, texts["Shell"], "out/photo"),
+        "HTTP API": (in_python, texts["HTTP API"] + "print(raw_maps)", None),
     }
     with visitor.page.expect_download() as download:
         visitor.page.locator(".gx-all").click()
     with zipfile.ZipFile(download.value.path()) as everything:
         (name,) = (name for name in everything.namelist() if name.endswith("maps.npz"))
         shown = np.load(everything.extract(name, tmp_path))
-    for name, (command, folder) in ways.items():
-        answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    for name, (way, text, folder) in ways.items():
+        answer = way(text, tmp_path)
         assert answer.returncode == 0, (name, answer.stderr)
         file = tmp_path / folder / "maps.npz" if folder else answer.stdout.splitlines()[-1]
         maps = np.load(file)
@@ -201,14 +213,7 @@ def test_the_code_of_the_shared_scale_paints_as_the_page_does(visitor, photos, t
     program = visitor.page.get_by_label("Python", exact=True).inner_text()
     (tmp_path / "photo.jpg").write_bytes((photos / "landscape.jpg").read_bytes())
     program = program.replace("picture = ", "print(name, float(heat.max())); picture = ")
-    answer = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    answer = in_python(program, tmp_path)
     assert answer.returncode == 0, answer.stderr
     hottest = {name: float(heat) for name, heat in (line.split() for line in answer.stdout.splitlines())}
     import gradcam_core as gc

@@ -65,7 +65,7 @@ def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
 
 
 def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(browser_context, photos, tmp_path, stages):
-    with serve(tmp_path, from_scratch=True, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
+    with serve(tmp_path, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
         visitor = Visitor(browser_context, server.url)
         assert "VGG16 (553 MB)" in visitor.wait_for_toast(f"{DEFAULT} is used for now")
         visitor.explain(photos / "landscape.jpg")

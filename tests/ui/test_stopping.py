@@ -30,7 +30,7 @@ def test_a_download_shows_its_progress_and_can_be_stopped(browser_context, photo
     store = ThreadingHTTPServer(("127.0.0.1", 0), _Slow)
     threading.Thread(target=store.serve_forever, daemon=True).start()
     try:
-        with serve(tmp_path, from_scratch=True, GRADCAM_WEIGHTS_URL=f"http://127.0.0.1:{store.server_port}") as server:
+        with serve(tmp_path, GRADCAM_WEIGHTS_URL=f"http://127.0.0.1:{store.server_port}") as server:
             visitor = Visitor(browser_context, server.url)
             visitor.explain(photos / "landscape.jpg")
             before, chosen = visitor.layers(), visitor.page.locator("#network input").input_value()
