@@ -88,7 +88,7 @@ def serve(folder: Path, *arguments: object, from_scratch: bool = False, **enviro
 def run(
     arguments: list[str], from_scratch: bool = False, folder: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess:
-    """A program until it ends, in a folder: ``python app.py``, or, from scratch, ``python -m gradcam_core``."""
+    """A program until it ends, in a folder: ``python FILE``, or, from scratch, ``python -m gradcam_core`` too."""
     with tempfile.TemporaryDirectory() as name:
         out, error = Path(name) / "out", Path(name) / "error"
         process = (_Started if from_scratch else _Forked)(arguments, os.environ | environment, out, error, folder)
@@ -101,7 +101,7 @@ def run(
 
 
 class _Started(subprocess.Popen):
-    """A program of the project, started as from a shell."""
+    """A program, started as from a shell."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str], out: Path, error: Path, folder: Path = ROOT):
         with out.open("a") as stdout, error.open("a") as stderr:

@@ -85,7 +85,7 @@ def add(networks: Networks, turns: Turns | None = None) -> None:
             smoothing: the mean over "flips", "shifts" or "noise", or "none"
             threshold: boxes around what is at least this share of a map's peak, from above 0 to 1; null for no boxes
         Returns:
-            the predictions, the target and a summary of each map
+            the predictions, the target, a summary of each map, and how the network was read
             a picture of all maps side by side
             the raw float32 maps by layer name (.npz)
         """
@@ -95,11 +95,12 @@ def add(networks: Networks, turns: Turns | None = None) -> None:
         chosen = networks.load(network)
         with turns.photo() if method != "scorecam" else nullcontext():
             explanation = _explain(chosen, image, target, instead_of, layers, settings)
+            summary = summarize(explanation, chosen, threshold)  # its notes may ask the network
         heats = {name: heat_map.heat for name, heat_map in explanation.maps.items()}
         sheet = cv2.imencode(".png", gc.contact_sheet(explanation.photo, heats)[..., ::-1])[1].tobytes()
         cache = image_in.GRADIO_CACHE
         return (
-            summarize(explanation, chosen, threshold).model_dump(),
+            summary.model_dump(),
             keep(sheet, "gradcam-sheet.png", cache),
             keep(raw_maps(explanation), "gradcam-maps.npz", cache),
         )

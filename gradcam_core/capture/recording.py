@@ -26,6 +26,7 @@ from .feeding import PLAIN, Feed
 from .head import Head, read, rows_of
 from .scopes import allow_any_name
 
+_switch = threading.Lock()  # held while the collector of garbage is switched
 _alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
 _Function = type(tf.function(lambda: None))
 
@@ -33,13 +34,15 @@ _Function = type(tf.function(lambda: None))
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Let Python's collector of garbage rest: of a graph all is kept, and it would look at all again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
+    with _switch:  # else one that begins while another ends might never switch it on again
+        was_on = gc.isenabled()
+        gc.disable()
     try:
         yield
     finally:
-        if was_on:
-            gc.enable()
+        with _switch:
+            if was_on:
+                gc.enable()
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +181,8 @@ def compiled(
         return tf.graph_util.import_graph_def(definition, input_map=known, return_elements=names, name="network")
 
     signature = [tf.TensorSpec(recording.batch.shape, tf.float32), *more]
-    return tf.compat.v1.wrap_function(run, signature)
+    once = [run]  # it is called once, and is not kept with all that it has of the recording
+    return tf.compat.v1.wrap_function(lambda *inputs: once.pop()(*inputs), signature)
 
 
 def _keep_slopes(definition: tf.compat.v1.GraphDef) -> None:

@@ -1,6 +1,8 @@
 """One forward call shows every tensor, in whatever way the network was written."""
 
+import gc
 import threading
+import weakref
 
 import keras
 import numpy as np
@@ -99,7 +101,9 @@ def test_a_wrapped_layer_is_seen():
     assert paths(record(keras.Model(inputs, outputs), (None, 4, 4, 3))) == ["wrapper"]
 
 
-def test_what_runs_in_a_loop_or_in_a_function_of_its_own_is_no_tensor_of_the_network():
+def looped():
+    """A layer that takes a convolution twice, in a loop and in a function of its own."""
+
     class Looped(L.Layer):
         def build(self, shape):
             self.conv = L.Conv2D(3, 1)
@@ -110,7 +114,11 @@ def test_what_runs_in_a_loop_or_in_a_function_of_its_own_is_no_tensor_of_the_net
             return tf.while_loop(lambda i, _: i < 2, lambda i, y: (i + 1, self.conv(y)), [0, x])[1]
 
     inputs = keras.Input((4, 4, 3))
-    model = keras.Model(inputs, L.Flatten(name="flat")(Looped(name="looped")(inputs)))
+    return keras.Model(inputs, L.Flatten(name="flat")(Looped(name="looped")(inputs)))
+
+
+def test_what_runs_in_a_loop_or_in_a_function_of_its_own_is_no_tensor_of_the_network():
+    model = looped()
     recording = record(model, (None, 4, 4, 3))
     assert paths(recording) == ["looped", "flat"]
     batch = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
@@ -177,6 +185,38 @@ def test_weights_that_change_later_are_those_of_every_pass():
     passed(batch)
     seeded(model, 5)
     np.testing.assert_allclose(passed(batch)[0], model(batch), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [own, looped])
+def test_a_pass_outlives_its_recording_and_keeps_nothing_of_it(make):
+    model = make()
+    batch = np.random.default_rng(2).random((2, *((8, 6, 3) if make is own else (4, 4, 3))), np.float32)
+    recording = record(model, (None, *batch.shape[1:]))
+    passed = compiled(
+        recording, lambda: [recording.output, *tf.gradients(tf.reduce_sum(recording.output**2), recording.batch)]
+    )
+    before = passed(tf.constant(batch))
+    graph, was = weakref.ref(recording.batch.graph), weakref.ref(recording)
+    del recording
+    gc.collect()
+    assert (graph(), was()) == (None, None)
+    for tensor, again in zip(before, passed(tf.constant(batch)), strict=True):
+        np.testing.assert_array_equal(tensor, again)
+
+
+def test_the_collector_of_garbage_is_as_before_after_a_trace_even_after_one_that_fails():
+    assert gc.isenabled()
+    record(own(), (None, 8, 6, 3))
+    assert gc.isenabled()
+    with pytest.raises(Exception, match="shape|incompatible"):
+        record(own(), (None, 8, 6, 7))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        record(own(), (None, 8, 6, 3))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_keras_is_as_before_after_a_trace_even_after_one_that_fails():

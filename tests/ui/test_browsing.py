@@ -156,7 +156,7 @@ def test_a_layer_without_evidence_says_so(visitor, photos):
 
 
 def in_python(program: str, folder: Path) -> subprocess.CompletedProcess:
-    """A program as it stands, in a folder with the photo."""
+    """A program as it stands, in a folder with the photo, and in a process that has TensorFlow already."""
     (folder / "shown.py").write_text(program)
     return run([str(folder / "shown.py")], folder=folder)
 
