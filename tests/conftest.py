@@ -20,7 +20,7 @@ os.environ |= {"SSL_CERT_FILE": "", "SSL_CERT_DIR": os.devnull}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let files that need a browser and those that do not take turns: two browsers at once get in each other's way."""
     files = list(dict.fromkeys(item.path for item in items))
-    place = {path: 1.0 for path in files}  # examples of docstrings, which take no time, at the end
+    place = dict.fromkeys(files, 1.0)  # examples of docstrings, which take no time, at the end
     for is_page in (True, False):
         group = [path for path in files if "tests" in path.parts and ("ui" in path.parts) == is_page]
         # Before them stand short files, so that no process has a long one to itself.

@@ -191,15 +191,16 @@ def test_weights_that_change_later_are_those_of_every_pass():
 def test_a_pass_outlives_its_recording_and_keeps_nothing_of_it(make):
     model = make()
     batch = np.random.default_rng(2).random((2, *((8, 6, 3) if make is own else (4, 4, 3))), np.float32)
-    recording = record(model, (None, *batch.shape[1:]))
-    passed = compiled(
-        recording, lambda: [recording.output, *tf.gradients(tf.reduce_sum(recording.output**2), recording.batch)]
-    )
+
+    def traced():
+        one = record(model, (None, *batch.shape[1:]))
+        passed = compiled(one, lambda: [one.output, *tf.gradients(tf.reduce_sum(one.output**2), one.batch)])
+        return passed, weakref.ref(one), weakref.ref(one.batch.graph)
+
+    passed, recording, graph = traced()
     before = passed(tf.constant(batch))
-    graph, was = weakref.ref(recording.batch.graph), weakref.ref(recording)
-    del recording
     gc.collect()
-    assert (graph(), was()) == (None, None)
+    assert (recording(), graph()) == (None, None)
     for tensor, again in zip(before, passed(tf.constant(batch)), strict=True):
         np.testing.assert_array_equal(tensor, again)
 
@@ -208,7 +209,7 @@ def test_the_collector_of_garbage_is_as_before_after_a_trace_even_after_one_that
     assert gc.isenabled()
     record(own(), (None, 8, 6, 3))
     assert gc.isenabled()
-    with pytest.raises(Exception, match="shape|incompatible"):
+    with pytest.raises(Exception, match=r"shape|incompatible"):
         record(own(), (None, 8, 6, 7))
     assert gc.isenabled()
     gc.disable()
