@@ -88,7 +88,7 @@ def serve(folder: Path, *arguments: object, from_scratch: bool = False, **enviro
 def run(
     arguments: list[str], from_scratch: bool = False, folder: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess:
-    """A program until it ends, in a folder: ``python FILE``, or, from scratch, ``python -m gradcam_core`` too."""
+    """A program until it ends, in a folder: ``python FILE`` or ``python -m gradcam_core``, with arguments."""
     with tempfile.TemporaryDirectory() as name:
         out, error = Path(name) / "out", Path(name) / "error"
         process = (_Started if from_scratch else _Forked)(arguments, os.environ | environment, out, error, folder)
@@ -145,5 +145,9 @@ def _run(arguments: list[str], environment: dict[str, str], out: Path, error: Pa
     os.chdir(folder)
     sys.path.insert(0, str(ROOT))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = arguments
-    runpy.run_path(arguments[0], run_name="__main__")
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")

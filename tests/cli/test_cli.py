@@ -24,9 +24,9 @@ from gradcam_core.networks.zoo import DEFAULT
 from gradcam_core.trust import assess, sanity_check
 
 
-def in_a_process(*arguments, **environment):
-    """``python -m gradcam_core`` in a process of its own, as a shell runs it."""
-    return serving.run(["-m", "gradcam_core", *map(str, arguments)], from_scratch=True, **environment)
+def in_a_process(*arguments, from_scratch=False, **environment):
+    """``python -m gradcam_core`` in a process of its own; ``from_scratch`` as a shell runs it."""
+    return serving.run(["-m", "gradcam_core", *map(str, arguments)], from_scratch, **environment)
 
 
 @pytest.fixture
@@ -69,8 +69,9 @@ def test_photos_are_explained_and_one_bad_file_does_not_stop_the_rest(tmp_path, 
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"")
     answer = in_a_process(
-        "explain", photo, bad, twin, "--class", "goldfish", "--layers", "last", "--out", tmp_path / "out"
-    )
+        "explain", photo, bad, twin, "--class", "goldfish", "--layers", "last", "--out", tmp_path / "out",
+        from_scratch=True,
+    )  # fmt: skip
     assert answer.returncode == 1
     errors = answer.stderr.splitlines()
     assert len(errors) == 1

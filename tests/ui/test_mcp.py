@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def tool_server(tmp_path_factory):
     """The page with its tools."""
-    with serve(tmp_path_factory.mktemp("tools"), "--mcp", from_scratch=True) as server:
+    with serve(tmp_path_factory.mktemp("tools"), "--mcp") as server:
         yield server
 
 
