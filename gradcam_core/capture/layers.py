@@ -142,8 +142,7 @@ def _sources(recording: Recording) -> dict[str, frozenset[int]]:
     found: dict[str, frozenset[int]] = {}
     for operation in recording.operations:
         inputs = () if operation.type in SHAPES else operation.inputs
-        given = {frozenset({places[x.name]}) if x.name in places else found[x.name] for x in inputs} - {frozenset()}
-        made_of = given.pop() if len(given) == 1 else frozenset().union(*given)  # most have their input's
+        made_of = frozenset().union(*({places[x.name]} if x.name in places else found[x.name] for x in inputs))
         found.update((output.name, made_of) for output in operation.outputs)
     # What is made of nothing but constants says nothing of the photo.
     constant = {i for i, call in enumerate(recording.calls) if not found[call.output.name]}
