@@ -84,12 +84,6 @@ def open_all_folded_parts(visitor: Visitor) -> None:
     visitor.page.get_by_text("A map shows what the network used").wait_for()
 
 
-def take_the_last_layer(visitor: Visitor) -> None:
-    """So that one map is tested, and not five: they are a row each."""
-    visitor.page.get_by_label("Last", exact=True).check()
-    visitor.page.wait_for_function("document.querySelectorAll('.gx-card').length === 1")
-
-
 def open_dialog(visitor: Visitor) -> None:
     visitor.page.locator(f"{CARDS} .gx-open").last.click()
     visitor.page.locator(DIALOG).wait_for()
@@ -117,8 +111,6 @@ def test_axe_finds_nothing_in_any_state_of_the_page(browser_context, server, pho
         visitor.page.keyboard.press("Escape")
         visitor.open_more()
         found += violations(visitor, "more")
-        if (size, scheme) == (PHONE, "dark"):
-            take_the_last_layer(visitor)
         visitor.close_settings()
         open_all_folded_parts(visitor)
         found += violations(visitor, "folded parts open")
@@ -287,13 +279,11 @@ def test_whatever_can_be_used_has_a_name(browser_context, visitor, photos):
 
     assert nameless() == []
     visitor.explain(photos / "landscape.jpg")
+    open_all_folded_parts(visitor)
+    assert nameless() == []
     open_dialog(visitor)
     visitor.page.locator(f"{DIALOG} select").select_option(index=1)
     assert visitor.page.locator(f"{DIALOG} .gx-wipe input").is_visible()
-    assert nameless() == []
-    visitor.page.keyboard.press("Escape")
-    take_the_last_layer(visitor)
-    open_all_folded_parts(visitor)
     assert nameless() == []
     assert visitor.page.locator("img:not([alt])").count() == 0
 

@@ -156,9 +156,9 @@ def test_a_layer_without_evidence_says_so(visitor, photos):
 
 
 def in_python(program: str, folder: Path) -> subprocess.CompletedProcess:
-    """A program as it stands, in a folder with the photo, and in a process that has TensorFlow already."""
+    """A program as it stands, which imports what it needs itself, in a folder with the photo."""
     (folder / "shown.py").write_text(program)
-    return run([str(folder / "shown.py")], folder=folder)
+    return run([str(folder / "shown.py")], from_scratch=True, folder=folder, PYTHONPATH=str(ROOT))
 
 
 def test_the_code_that_is_shown_makes_the_maps_that_are_shown(visitor, photos, tmp_path):

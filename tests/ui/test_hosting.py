@@ -125,7 +125,7 @@ def test_it_starts_as_a_space_does(browser_context, photos, tmp_path, ssr):
     }
     if ssr == "no node":
         space["GRADIO_NODE_PATH"] = str(tmp_path / "node")
-    with serve(tmp_path, from_scratch=ssr == "node", **space) as server:
+    with serve(tmp_path, from_scratch=ssr != "node", **space) as server:
         config = httpx.get(f"{server.url}/config").json()
         assert config["space_id"] == "user/grad-cam"
         image = photo(photos / "landscape.jpg")
