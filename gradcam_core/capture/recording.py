@@ -8,6 +8,7 @@ never changed.
 """
 
 import gc
+import itertools
 import re
 import threading
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
+from tensorflow.python.eager.polymorphic_function.atomic_function import AtomicFunction, from_func_graph
 from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
 from .between import Span, is_functional, made_between
@@ -28,6 +30,7 @@ from .scopes import allow_any_name
 
 _switch = threading.Lock()  # held while the collector of garbage is switched
 _alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
+_number = itertools.count()
 _Function = type(tf.function(lambda: None))
 
 
@@ -162,40 +165,58 @@ def compiled(
     with graph.as_default():
         given = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in more]
         results = list(build(*given))
-    needed = _needed(results)
-    whole, definition = graph.as_graph_def(), tf.compat.v1.GraphDef()
-    definition.versions.CopyFrom(whole.versions)
-    definition.library.CopyFrom(whole.library)
-    definition.node.extend(node for node in whole.node if node.name in needed)
-    for node in definition.node:
-        node.attr.pop("_class", None)  # whose device a gradient shares: one that may not be needed
-    _keep_slopes(definition)
-    names = [tensor.name for tensor in results]
-
-    def run(*inputs: tf.Tensor) -> list[tf.Tensor]:
-        capture = tf.compat.v1.get_default_graph().capture
-        known = {inner.name: capture(outer) for outer, inner in graph.captures if inner.op.name in needed}
-        for inner, outer in zip([recording.batch, *given], inputs, strict=True):
-            if inner.op.name in needed:
-                known[inner.name] = outer
-        return tf.graph_util.import_graph_def(definition, input_map=known, return_elements=names, name="network")
-
-    signature = [tf.TensorSpec(recording.batch.shape, tf.float32), *more]
-    once = [run]  # it is called once, and is not kept with all that it has of the recording
-    return tf.compat.v1.wrap_function(lambda *inputs: once.pop()(*inputs), signature)
+    with _slopes_kept(graph):
+        needed = _needed(results)
+        captured = [(outer, inner) for outer, inner in graph.captures if inner.op.name in needed]
+        part = _Part(graph, needed, [recording.batch, *given, *(inner for _, inner in captured)], results)
+        function = _ungraphed(from_func_graph(f"pass_{next(_number)}", part, {}))
+    held = [outer for outer, _ in captured]
+    return lambda *inputs: function.call_flat(*inputs, *held)
 
 
-def _keep_slopes(definition: tf.compat.v1.GraphDef) -> None:
+def _ungraphed(function: AtomicFunction) -> AtomicFunction:
+    """The same function of the runtime, and those that it calls, without the graphs that they were made of."""
+    of_loops = [_ungraphed(child) for child in function.children]
+    return AtomicFunction(
+        function.name, function._bound_context, function.function_type, of_loops, function.call_options
+    )
+
+
+class _Part:
+    """Of a recorded graph, what some results need: as TensorFlow looks at a graph that it makes a function of."""
+
+    def __init__(self, graph: tf.Graph, needed: set[str], inputs: list[tf.Tensor], outputs: list[tf.Tensor]) -> None:
+        self._graph = graph
+        self._operations = [operation for operation in graph.get_operations() if operation.name in needed]
+        self.inputs, self.outputs, self.control_outputs = inputs, outputs, []
+
+    def get_operations(self) -> list[tf.Operation]:
+        return self._operations
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._graph, name)
+
+
+@contextmanager
+def _slopes_kept(graph: tf.Graph) -> Iterator[None]:
     """Keep each LeakyRelu that follows a sum apart from it.
 
     TensorFlow 2.21 makes one operation of a convolution, its bias, a sum and a LeakyRelu, and takes a slope of 0.2 for
     the last, whatever was asked for: what it compiles gives other values than the network itself.
     """
-    sums = {node.name for node in definition.node if node.op in ("Add", "AddV2")}
-    for node in [node for node in definition.node if node.op == "LeakyRelu" and node.input[0] in sums]:
-        apart = definition.node.add(op="Snapshot", name=f"{node.name}/apart", input=[node.input[0]])
-        apart.attr["T"].CopyFrom(node.attr["T"])
-        node.input[0] = apart.name
+    kept = [
+        (operation, operation.inputs[0])
+        for operation in graph.get_operations()
+        if operation.type == "LeakyRelu" and operation.inputs[0].op.type in ("Add", "AddV2")
+    ]
+    with graph.as_default():
+        for operation, total in kept:
+            operation._update_input(0, tf.raw_ops.Snapshot(input=total))
+    try:
+        yield
+    finally:
+        for operation, total in kept:
+            operation._update_input(0, total)
 
 
 def _needed(tensors: Sequence[tf.Tensor]) -> set[str]:
