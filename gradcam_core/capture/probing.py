@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from .axes import LOST, Axes, Span, plain
+from .functions import function_of
 
 
 def lost(operation: tf.Operation, inputs: list[Axes], output: tf.Tensor) -> Axes:
@@ -45,17 +46,10 @@ def pushed(operation: tf.Operation, inputs: list[Axes], output: tf.Tensor) -> Ax
 
 def _run(output: tf.Tensor, image: tf.Tensor, values: np.ndarray) -> np.ndarray:
     """The tensor where another one has other values, and the network's input is black."""
-    graph = output.graph
-    batch = graph.inputs[0]
-
-    def run() -> tf.Tensor:
-        known = {inner.name: tf.compat.v1.get_default_graph().capture(outer) for outer, inner in graph.captures}
-        known[batch.name] = tf.zeros((len(values), *batch.shape[1:]))
-        known[image.name] = tf.cast(values, image.dtype)
-        (found,) = tf.graph_util.import_graph_def(graph.as_graph_def(), input_map=known, return_elements=[output.name])
-        return tf.cast(found, tf.float32)
-
-    return tf.function(run, autograph=False)().numpy()
+    batch = output.graph.inputs[0]
+    black = [] if image is batch else [(batch, tf.zeros((len(values), *batch.shape[1:])))]
+    inputs, given = zip(*black, (image, tf.cast(values, image.dtype)), strict=True)
+    return tf.cast(function_of(inputs, [output])(*given)[0], tf.float32).numpy()
 
 
 def _read(moved: np.ndarray, spans: tuple[Span, Span]) -> list[Span]:

@@ -8,7 +8,6 @@ never changed.
 """
 
 import gc
-import itertools
 import re
 import threading
 from collections import Counter
@@ -20,17 +19,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
-from tensorflow.python.eager.polymorphic_function.atomic_function import AtomicFunction, from_func_graph
 from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
 from .between import Span, is_functional, made_between
 from .feeding import PLAIN, Feed
+from .functions import function_of
 from .head import Head, read, rows_of
 from .scopes import allow_any_name
 
 _switch = threading.Lock()  # held while the collector of garbage is switched
 _alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
-_number = itertools.count()
 _Function = type(tf.function(lambda: None))
 
 
@@ -112,26 +110,21 @@ def record(
         feed: how it is called.
         gradient_of: types of operations whose gradient is another one: type -> name of a registered gradient.
     """
-    calls: list[Call] = []
-    spans: list[Span] = []
-    made: list[Any] = []
-
-    def forward(batch: tf.Tensor) -> tf.Tensor:
-        allow_any_name()
-        calls.clear()  # TensorFlow may trace twice
-        spans.clear()
-        with (
-            _watching(batch.graph, calls, spans, may_inline),
-            batch.graph.gradient_override_map(dict(gradient_of or {})),
-        ):
-            output = feed.chosen(feed.call(model, batch))
-        made[:] = batch, output, rows_of(output), read(output)
-        return output
-
     for may_inline in (True, False):
+        calls: list[Call] = []
+        spans: list[Span] = []
+        graph = tf.__internal__.FuncGraph("network")
         try:
-            traced = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
-            graph = traced.get_concrete_function().graph
+            with (
+                graph.as_default(),
+                _watching(graph, calls, spans, may_inline),
+                graph.gradient_override_map(dict(gradient_of or {})),
+            ):
+                allow_any_name()
+                batch = tf.compat.v1.placeholder(tf.float32, shape)
+                graph.inputs.append(batch)
+                output = feed.chosen(feed.call(model, batch))
+                rows, head = rows_of(output), read(output)
             break
         except Exception:  # a layer may raise anything; perhaps because of how it is called here
             if not may_inline:
@@ -142,7 +135,7 @@ def record(
     known = {call.output.name for call in calls}
     calls += [Call(*written) for written in made_between(graph, spans, names, known)]
     calls.sort(key=lambda call: order[call.output.op.name])  # of several outputs the second may be made first
-    return Recording(tuple(calls), *made)
+    return Recording(tuple(calls), batch, output, rows, head)
 
 
 @_uncollected()
@@ -161,73 +154,10 @@ def compiled(
         A function of the batch, float32 (n, h, w, c), and the values of ``more``, which may be called from several
         threads. It holds a copy of what the results need.
     """
-    graph = recording.batch.graph
-    with graph.as_default():
+    with recording.batch.graph.as_default():
         given = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in more]
         results = list(build(*given))
-    with _slopes_kept(graph):
-        needed = _needed(results)
-        captured = [(outer, inner) for outer, inner in graph.captures if inner.op.name in needed]
-        part = _Part(graph, needed, [recording.batch, *given, *(inner for _, inner in captured)], results)
-        function = _ungraphed(from_func_graph(f"pass_{next(_number)}", part, {}))
-    held = [outer for outer, _ in captured]
-    return lambda *inputs: function.call_flat(*inputs, *held)
-
-
-def _ungraphed(function: AtomicFunction) -> AtomicFunction:
-    """The same function of the runtime, and those that it calls, without the graphs that they were made of."""
-    of_loops = [_ungraphed(child) for child in function.children]
-    return AtomicFunction(
-        function.name, function._bound_context, function.function_type, of_loops, function.call_options
-    )
-
-
-class _Part:
-    """Of a recorded graph, what some results need: as TensorFlow looks at a graph that it makes a function of."""
-
-    def __init__(self, graph: tf.Graph, needed: set[str], inputs: list[tf.Tensor], outputs: list[tf.Tensor]) -> None:
-        self._graph = graph
-        self._operations = [operation for operation in graph.get_operations() if operation.name in needed]
-        self.inputs, self.outputs, self.control_outputs = inputs, outputs, []
-
-    def get_operations(self) -> list[tf.Operation]:
-        return self._operations
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        return getattr(self._graph, name)
-
-
-@contextmanager
-def _slopes_kept(graph: tf.Graph) -> Iterator[None]:
-    """Keep each LeakyRelu that follows a sum apart from it.
-
-    TensorFlow 2.21 makes one operation of a convolution, its bias, a sum and a LeakyRelu, and takes a slope of 0.2 for
-    the last, whatever was asked for: what it compiles gives other values than the network itself.
-    """
-    kept = [
-        (operation, operation.inputs[0])
-        for operation in graph.get_operations()
-        if operation.type == "LeakyRelu" and operation.inputs[0].op.type in ("Add", "AddV2")
-    ]
-    with graph.as_default():
-        for operation, total in kept:
-            operation._update_input(0, tf.raw_ops.Snapshot(input=total))
-    try:
-        yield
-    finally:
-        for operation, total in kept:
-            operation._update_input(0, total)
-
-
-def _needed(tensors: Sequence[tf.Tensor]) -> set[str]:
-    """The names of the operations that some tensors are made by."""
-    found, waiting = set(), [tensor.op for tensor in tensors]
-    while waiting:
-        operation = waiting.pop()
-        if operation.name not in found:
-            found.add(operation.name)
-            waiting += [*(x.op for x in operation.inputs), *operation.control_inputs]
-    return found
+    return function_of([recording.batch, *given], results)
 
 
 @contextmanager
