@@ -22,12 +22,6 @@ def called(inputs: list[tf.Tensor], outputs: list[tf.Tensor], *values: np.ndarra
         return [found.numpy() for found in function_of(inputs, outputs)(*map(tf.constant, values))]
 
 
-def test_what_is_not_needed_is_not_run(graph):
-    batch = tf.compat.v1.placeholder(tf.float32, (None, 3))
-    tf.raw_ops.Assert(condition=tf.reduce_all(batch > 0), data=[batch])  # which would raise
-    np.testing.assert_array_equal(*called([batch], [2 * batch], PHOTO), 2 * PHOTO)
-
-
 def test_from_any_tensor_on_what_lies_before_is_not_asked_for(graph):
     batch, more = (tf.compat.v1.placeholder(tf.float32, (None, 3)) for _ in range(2))
     middle = tf.nn.relu(batch * 2)
