@@ -33,8 +33,8 @@ _Function = type(tf.function(lambda: None))
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let Python's collector of garbage rest: of a graph all is kept, and it would look at all again and again."""
+def uncollected() -> Iterator[None]:
+    """Let Python's collector of garbage rest while a network or its graph is made, all of which is kept."""
     with _switch:  # else one that begins while another ends might never switch it on again
         was_on = gc.isenabled()
         gc.disable()
@@ -95,7 +95,7 @@ class Recording:
         return self.batch.graph.get_operations()
 
 
-@_uncollected()
+@uncollected()
 def record(
     model: keras.Model,
     shape: tuple[int | None, ...],
@@ -138,7 +138,7 @@ def record(
     return Recording(tuple(calls), batch, output, rows, head)
 
 
-@_uncollected()
+@uncollected()
 def compiled(
     recording: Recording, build: Callable[..., Sequence[tf.Tensor]], *more: tf.TensorSpec
 ) -> Callable[..., list[tf.Tensor]]:

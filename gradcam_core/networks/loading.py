@@ -230,6 +230,8 @@ def build(entry: Entry) -> "keras.Model":
     """
     import keras
 
+    from ..capture.recording import uncollected
+
     shape = (entry.input_side, entry.input_side, 3)
     make: Callable[[], keras.Model] = (
         importlib.import_module(entry.module).build
@@ -241,7 +243,7 @@ def build(entry: Entry) -> "keras.Model":
     usual = keras.config.image_data_format()  # keras.json may say channels first
     keras.config.set_image_data_format("channels_last")
     try:
-        with ThreadPoolExecutor(max_workers=1) as thread:
+        with uncollected(), ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(make).result()
     finally:
         keras.config.set_image_data_format(usual)
