@@ -152,7 +152,7 @@ def compiled(
 
     Returns:
         A function of the batch, float32 (n, h, w, c), and the values of ``more``, which may be called from several
-        threads. It holds a copy of what the results need.
+        threads. It holds nothing of the recording.
     """
     with recording.batch.graph.as_default():
         given = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in more]
