@@ -20,7 +20,7 @@ from gradcam_core.cli.options import add_file_options, file_settings
 from gradcam_core.networks import loading, zoo
 from gradcam_core.networks.files import is_file
 from gradcam_core.networks.preprocessing import with_ranges
-from gradcam_core.quiet import choose_backend, import_tensorflow
+from gradcam_core.quiet import choose_backend, import_tensorflow, uncollected
 
 if TYPE_CHECKING:
     from gradcam_core import Classifier
@@ -149,9 +149,10 @@ def _upload_folder() -> Iterator[Path]:
 
 def _serve(asked: argparse.Namespace, started: "Classifier | None", folder: Path) -> int:
     """Build the page and serve it until it is stopped."""
-    from ui import page  # Gradio takes seconds to import: --help and a wrong name do not wait for it
-    from ui.choices import Networks
-    from ui.live import Live
+    with uncollected():
+        from ui import page  # Gradio takes seconds to import: --help and a wrong name do not wait for it
+        from ui.choices import Networks
+        from ui.live import Live
 
     if asked.mcp:
         from ui import mcp_tools

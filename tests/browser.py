@@ -135,10 +135,8 @@ class Visitor:
         width, height, content = self.page.evaluate(
             """([i, of]) => {
                 const canvas = [...document.querySelectorAll(of)].at(i), { width, height } = canvas;
-                let text = '';
-                for (const byte of canvas.getContext('2d').getImageData(0, 0, width, height).data)
-                    text += String.fromCharCode(byte);
-                return [width, height, btoa(text)];
+                const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+                return [width, height, new Uint8Array(data.buffer).toBase64()];
             }""",
             [number, of],
         )

@@ -7,7 +7,6 @@ the same graph. That graph is kept, and each pass (`compiled`) is built on it: t
 never changed.
 """
 
-import gc
 import re
 import threading
 from collections import Counter
@@ -21,29 +20,15 @@ import tensorflow as tf
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
 from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
 
+from ..quiet import uncollected
 from .between import Span, is_functional, made_between
 from .feeding import PLAIN, Feed
 from .functions import function_of
 from .head import Head, read, rows_of
 from .scopes import allow_any_name
 
-_switch = threading.Lock()  # held while the collector of garbage is switched
 _alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
 _Function = type(tf.function(lambda: None))
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Let Python's collector of garbage rest while a network or its graph is made, all of which is kept."""
-    with _switch:  # else one that begins while another ends might never switch it on again
-        was_on = gc.isenabled()
-        gc.disable()
-    try:
-        yield
-    finally:
-        with _switch:
-            if was_on:
-                gc.enable()
 
 
 @dataclass(frozen=True, eq=False)

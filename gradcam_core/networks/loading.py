@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
 from ..errors import NetworkError, SettingError
-from ..quiet import require_backend
+from ..quiet import require_backend, uncollected
 from .files import is_file, read_model
 from .labels import LabelSource, names_of
 from .packaged import PackagedFile
@@ -229,8 +229,6 @@ def build(entry: Entry) -> "keras.Model":
     names in every process.
     """
     import keras
-
-    from ..capture.recording import uncollected
 
     shape = (entry.input_side, entry.input_side, 3)
     make: Callable[[], keras.Model] = (
