@@ -60,6 +60,9 @@ class Suspect:
         if self.effects is not None:
             told["log_odds"] = {name: float(np.median(of)) for name, of in self.effects.differences.items()}
             told["left"] = self.effects.left
+            told["surer"] = self.effects.surer
+            told["least"] = self.effects.least
+            told["is_still_surer"] = self.effects.is_still_surer
             told["p_values"] = self.effects.p_values
             told["taken_for"] = [int(count) for count in self.effects.taken_for]
         return told

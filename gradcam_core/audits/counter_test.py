@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from ..networks.classifier import Classifier
 
 ALPHA_OF_SHORTCUTS = 0.05  # for all candidates of an audit together
-DOUBLED = math.log(2)  # log-odds: the least that a region must do to the odds of the class, both ways
+DOUBLED = math.log(2)  # log-odds: the least that a small region must do to the odds of the class, both ways
+EIGHTH = 1 / 8  # of the photo: a larger region hides and brings more of anything, and must do as many times more
+DONE = ("hidden", "group", "pasted")  # of the differences, those that say how much the region does
+LEFT = 0.4  # of what makes the group surer, at most, that may be left with the region hidden
 PHOTOS = 48  # of a group, of the class's others and of other classes, that are tried at most
 DRAWS = 3  # places drawn at random for each photo, beside the suspected one
 OVERLAP = 0.25  # of the region, at most, that a place drawn at random may share with it, where there is such a place
@@ -37,6 +40,7 @@ class Effects:
             the same region of a photo of the class that is not in the group, with the usual evidence: as much of such
             a photo, where it is hottest.
         taken_for: how many of the others are taken for the class: int (4,), as they are and with each of the three.
+        share: of the photo that the region covers, in [0, 1].
     """
 
     group: np.ndarray
@@ -44,6 +48,7 @@ class Effects:
     others: np.ndarray
     pasted: np.ndarray
     taken_for: np.ndarray
+    share: float
 
     @property
     def differences(self) -> dict[str, np.ndarray]:
@@ -74,19 +79,37 @@ class Effects:
         return float(np.median(self.group[:, 1]) - np.median(self.rest[:, 2]))
 
     @property
+    def surer(self) -> float:
+        """How much surer it is of the group as it is than of the rest with as much hidden at random, in log-odds."""
+        return float(np.median(self.group[:, 0]) - np.median(self.rest[:, 2]))
+
+    @property
+    def is_still_surer(self) -> bool:
+        """Whether much of that is left: no less than log 2, and no less than 0.4 of it."""
+        return self.left >= max(DOUBLED, LEFT * self.surer)
+
+    @property
+    def least(self) -> float:
+        """The least that the region must do, in log-odds: the odds double, or double for each eighth of the photo."""
+        return DOUBLED * max(1.0, self.share / EIGHTH)
+
+    @property
     def p_values(self) -> dict[str, float]:
         """Of each of `differences`: `sign_test`."""
         return {name: sign_test(values) for name, values in self.differences.items()}
 
     def bears_out(self, candidates: int = 1) -> bool:
-        """Whether the class hangs on the region: each of `differences` at least doubles the odds, and is no chance.
+        """Whether the class hangs on the region: what hiding and pasting it do is much, and no chance.
 
-        The median of each is at least log 2, and its p-value below 0.05, divided by the number of candidates that are
-        tested (Bonferroni). And what is `left` is less than log 2: the region is what makes the group surer.
+        Each of `differences` has a p-value below 0.05, divided by the number of candidates that are tested
+        (Bonferroni); the medians of hidden, group and pasted are at least `least`. And without the region the group
+        is not `is_still_surer`.
         """
-        return self.left < DOUBLED and all(
-            np.median(values) >= DOUBLED and sign_test(values) < ALPHA_OF_SHORTCUTS / candidates
-            for values in self.differences.values()
+        medians = {name: float(np.median(values)) for name, values in self.differences.items()}
+        return (
+            all(medians[name] >= self.least for name in DONE)
+            and all(p_value < ALPHA_OF_SHORTCUTS / candidates for p_value in self.p_values.values())
+            and not self.is_still_surer
         )
 
 
@@ -150,7 +173,7 @@ def effects(
     for donors in (from_group, from_rest, at_hottest):
         images += [np.where(where, donor, base) for (donor, where), base in zip(donors, bases, strict=True)]
     odds, wins = (values.reshape(4, -1) for values in log_odds(network, target, images))
-    return Effects(hidden[0], hidden[1], hidden[2], odds.T, wins.sum(1))
+    return Effects(hidden[0], hidden[1], hidden[2], odds.T, wins.sum(1), float(cells.mean()))
 
 
 def over_photo(cells: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -13,8 +13,8 @@ from ..errors import PhotoError
 from ..photos.sources import printable
 from ..settings import Progress
 from .batches import source
-from .classes import COLUMNS_OF_CLASS, SURE, OfClass, columns_of, of_class
-from .counter_test import PHOTOS, Effects, effects
+from .classes import COLUMNS_OF_CLASS, SURE, OfClass, Suspect, columns_of, of_class
+from .counter_test import DONE, PHOTOS, Effects, effects
 from .rows import About, path_of, read_about, read_rows, whole
 from .traits import ALPHA_OF_TRAITS, LARGE, TRAITS, difference
 
@@ -216,7 +216,7 @@ def _of_classes(of_each: Sequence[OfClass]) -> list[Finding]:
     for one in of_each:
         for suspect in one.suspects:
             if suspect.is_borne_out and suspect.effects is not None:
-                found.append(_shortcut(one, suspect.photos, suspect.where, suspect.effects))
+                found.append(_shortcut(one, suspect, suspect.effects))
         if one.is_outside and one.inside is not None and one.area is not None:
             found.append(
                 Finding(
@@ -246,7 +246,9 @@ def _confusions(of_each: Sequence[OfClass]) -> list[Finding]:
     return sorted(found, key=lambda finding: -finding.weight)[:CONFUSIONS]
 
 
-def _shortcut(one: OfClass, photos: list[str], where: str, of: Effects) -> Finding:
+def _shortcut(one: OfClass, suspect: Suspect, of: Effects) -> Finding:
+    """Ranked by what the region does to the class, times how much more of the group's heat lies there."""
+    photos, where, group = suspect.photos, suspect.where, suspect.group
     medians = {name: float(np.median(values)) for name, values in of.differences.items()}
     before, with_group, with_rest, with_usual = (int(count) for count in of.taken_for)
     sentence = (
@@ -258,12 +260,15 @@ def _shortcut(one: OfClass, photos: list[str], where: str, of: Effects) -> Findi
     numbers = {
         "log_odds": medians,
         "left": of.left,
+        "surer": of.surer,
+        "least": of.least,
         "p_values": of.p_values,
         "hidden_in_others": float(np.median(of.others[:, 0] - of.others[:, 1])),
         "tested": {"group": len(of.group), "rest": len(of.rest), "others": len(of.others)},
         "taken_for": {"before": before, "group": with_group, "rest": with_rest, "usual": with_usual},
     }
-    return Finding("shortcut", sentence, one.index, numbers, photos[:SHOWN], len(photos), min(medians.values()))
+    weight = min(medians[name] for name in DONE) * (group.heat - group.elsewhere)
+    return Finding("shortcut", sentence, one.index, numbers, photos[:SHOWN], len(photos), weight)
 
 
 def _traits(of_each: Sequence[OfClass]) -> list[Finding]:

@@ -48,6 +48,11 @@ def test_its_numbers_are_those_that_the_network_gives(found):
     assert 0 < abs(numbers["hidden_in_others"]) < 0.2 * numbers["log_odds"]["hidden"]  # there is no tag in them
     assert numbers["tested"] == {"group": 20, "rest": 20, "others": 48}
     assert numbers["p_values"]["hidden"] == 2**-20
+    (group,) = (group for group in findings.classes[0]["groups"] if group["is_borne_out"])
+    assert not group["is_still_surer"]
+    done = min(numbers["log_odds"][name] for name in ("hidden", "group", "pasted"))
+    assert done > numbers["least"]
+    assert findings.findings[0].weight == pytest.approx(done * (group["heat"] - group["elsewhere"]))
 
 
 def test_a_tag_that_the_network_does_not_use_is_no_shortcut(photos, tmp_path):

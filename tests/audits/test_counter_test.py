@@ -8,6 +8,7 @@ from tiny_networks import cam_network, colour_network, noise
 
 from gradcam_core.audits.counter_test import (
     DOUBLED,
+    LEFT,
     Effects,
     effects,
     elsewhere,
@@ -50,6 +51,8 @@ def test_hiding_and_pasting_do_what_can_be_computed_by_hand():
     np.testing.assert_allclose(found.pasted[:, 3], [-0.2 * 2 / 3, -0.4 * 2 / 3], atol=1e-6)
     assert found.taken_for.tolist() == [0, 1, 0, 0]
     assert found.left == pytest.approx(2 * hidden, abs=1e-6)
+    assert found.surer == pytest.approx(2 / 6, abs=1e-6)
+    assert found.share == 1 / 6
     assert {name: round(float(np.median(of)), 3) for name, of in found.differences.items()} == {
         "hidden": round(2 / 6, 3),
         "group": round(2 / 6, 3),
@@ -98,30 +101,60 @@ def test_log_odds_are_those_of_the_probabilities(activation):
     assert wins.tolist() == [network.predict(one, 1)[0].index == 1 for one in photos]
 
 
-def made(hidden: float, group: float, pasted: float, usual: float, left: float = 0, count: int = 20) -> Effects:
-    """Effects whose differences all have these values, and of which so much is left."""
+def made(
+    hidden: float,
+    group: float,
+    pasted: float,
+    usual: float,
+    left: float = 0,
+    surer: float = 0,
+    share: float = 1 / 9,
+    count: int = 20,
+) -> Effects:
+    """Effects whose differences all have these values, and of which so much is left of so much.
+
+    How sure the network is of the rest as it is counts for nothing.
+    """
     column = np.zeros(count)
     rest = hidden - group
     return Effects(
-        group=np.column_stack([column, column + left, column + left + hidden]),
-        rest=np.column_stack([column, column - rest, column]),
+        group=np.column_stack([column + surer, column + left, column + left + hidden]),
+        rest=np.column_stack([column - 5, column - rest, column]),
         others=np.zeros((count, 2)),
         pasted=np.column_stack([column, column + pasted, column, column + pasted - usual]),
         taken_for=np.zeros(4, int),
+        share=share,
     )
 
 
-def test_only_what_doubles_the_odds_in_every_way_is_borne_out():
-    assert made(1, 1, 1, 1).bears_out()
-    for which in range(4):
-        effect = [1.0] * 4
-        effect[which] = DOUBLED - 0.01
-        assert not made(*effect).bears_out()
+@pytest.mark.parametrize("which", range(3))
+def test_only_what_doubles_the_odds_in_every_way_is_borne_out(which):
+    effect = [DOUBLED + 0.01] * 3
+    assert made(*effect, usual=0.01).bears_out()
+    effect[which] = DOUBLED - 0.01
+    assert not made(*effect, usual=0.01).bears_out()
+
+
+def test_what_does_no_more_than_the_usual_evidence_is_not_borne_out():
+    assert not made(1, 1, 1, -0.01).bears_out()
+
+
+def test_a_large_region_must_double_the_odds_for_each_eighth_of_the_photo():
+    assert made(*[2 * DOUBLED + 0.01] * 3, usual=1, share=1 / 4).bears_out()
+    for which in range(3):
+        effect = [2 * DOUBLED + 0.01] * 3
+        effect[which] = 2 * DOUBLED - 0.01
+        assert not made(*effect, usual=1, share=1 / 4).bears_out()
 
 
 def test_what_leaves_the_group_twice_as_sure_as_the_rest_is_not_borne_out():
     assert made(1, 1, 1, 1, left=DOUBLED - 0.01).bears_out()
     assert not made(1, 1, 1, 1, left=DOUBLED + 0.01).bears_out()
+
+
+def test_of_a_group_that_is_much_surer_more_may_be_left():
+    assert made(1, 1, 1, 1, left=LEFT * 3 - 0.01, surer=3).bears_out()
+    assert not made(1, 1, 1, 1, left=LEFT * 3 + 0.01, surer=3).bears_out()
 
 
 def test_the_more_candidates_the_more_photos_are_needed():

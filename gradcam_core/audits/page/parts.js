@@ -99,7 +99,10 @@ const groupTitle = (group) => `${spoken(group.one.name)}, ${group.where}`;
       const times = (name) => number(Math.exp(group.log_odds[name]));
       facts.push(`hidden there, the odds fall by a factor of ${times('hidden')} more than with as much hidden elsewhere; ` +
         `pasted into other photos, they rise by a factor of ${times('pasted')} more than with the same place of the class's other photos`);
-      if (group.left >= Math.LN2) facts.push(`even with it hidden, the odds of the class are ${number(Math.exp(group.left))} ` +
+      if (Math.min(group.log_odds.hidden, group.log_odds.group, group.log_odds.pasted) < group.least) {
+        facts.push(`each must be a factor of ${number(Math.exp(group.least))} or more, also against the class's other photos`);
+      }
+      if (group.is_still_surer) facts.push(`even with it hidden, the odds of the class are ${number(Math.exp(group.left))} ` +
         'times those of its other photos: they show it better than others do');
     }
     const line = make('p');
