@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 from gradcam_core import GradcamError
 from gradcam_core.cli.options import add_file_options, file_settings
+from gradcam_core.collecting import uncollected
 from gradcam_core.networks import loading, zoo
 from gradcam_core.networks.files import is_file
 from gradcam_core.networks.preprocessing import with_ranges
-from gradcam_core.quiet import choose_backend, import_tensorflow, uncollected
+from gradcam_core.quiet import choose_backend, import_tensorflow
 
 if TYPE_CHECKING:
     from gradcam_core import Classifier

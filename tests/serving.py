@@ -1,5 +1,6 @@
 """The real page, in a process of its own."""
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -137,6 +138,7 @@ class _Forked(_forked.Process):
 
 
 def _run(arguments: list[str], environment: dict[str, str], out: Path, error: Path, folder: Path) -> None:
+    gc.freeze()  # as a program does that imports it all itself
     for stream, path in enumerate((out, error), 1):
         with path.open("a") as file:
             os.dup2(file.fileno(), stream)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
+from ..collecting import uncollected
 from ..errors import NetworkError, SettingError
-from ..quiet import require_backend, uncollected
+from ..quiet import require_backend
 from .files import is_file, read_model
 from .labels import LabelSource, names_of
 from .packaged import PackagedFile
