@@ -1,12 +1,11 @@
 """Functions of a part of a traced graph: from some of its tensors to others, as often as wanted.
 
 TensorFlow makes a function of a whole graph. Here it is shown the operations that are needed, so that nothing is traced
-again, and nothing copied.
+or imported again.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -19,18 +18,18 @@ def function_of(inputs: Sequence[tf.Tensor], outputs: Sequence[tf.Tensor]) -> Ca
     """What gives the outputs' values for values of the inputs.
 
     Args:
-        inputs: tensors of one graph: placeholders, or any others, which are then not worked out.
+        inputs: tensors of one graph: placeholders, or others, whose values are then given and not worked out.
         outputs: tensors of the same graph.
 
     Returns:
-        A function of a tensor for each input, which may be called from several threads. It holds nothing of the graph.
+        A function of a tensor for each input, called eagerly, from any thread; no tape sees what it does. It holds
+        handles of the variables that it needs, and nothing of the graph.
     """
     graph = outputs[0].graph
-    with _slopes_kept(graph):
-        needed = _needed(inputs, outputs)
-        captured = [(outer, inner) for outer, inner in graph.captures if inner.op in needed]
-        part = _Part(graph, needed, [*inputs, *(inner for _, inner in captured)], outputs)
-        function = _ungraphed(from_func_graph(f"gradcam_{next(_number)}", part, {}))
+    needed = _needed(inputs, outputs)
+    captured = [(outer, inner) for outer, inner in graph.captures if inner.op in needed]
+    part = _Part(graph, needed, [*inputs, *(inner for _, inner in captured)], outputs)
+    function = _ungraphed(from_func_graph(f"gradcam_{next(_number)}", part, {}))
     held = [outer for outer, _ in captured]
     return lambda *values: function.call_flat(*values, *held)
 
@@ -69,25 +68,3 @@ def _ungraphed(function: AtomicFunction) -> AtomicFunction:
     return AtomicFunction(
         function.name, function._bound_context, function.function_type, children, function.call_options
     )
-
-
-@contextmanager
-def _slopes_kept(graph: tf.Graph) -> Iterator[None]:
-    """Keep each LeakyRelu that follows a sum apart from it.
-
-    TensorFlow 2.21 makes one operation of a convolution, its bias, a sum and a LeakyRelu, and takes a slope of 0.2 for
-    the last, whatever was asked for: what it compiles gives other values than the network itself.
-    """
-    kept = [
-        (operation, operation.inputs[0])
-        for operation in graph.get_operations()
-        if operation.type == "LeakyRelu" and operation.inputs[0].op.type in ("Add", "AddV2")
-    ]
-    with graph.as_default():
-        for operation, total in kept:
-            operation._update_input(0, tf.raw_ops.Snapshot(input=total))
-    try:
-        yield
-    finally:
-        for operation, total in kept:
-            operation._update_input(0, total)

@@ -19,13 +19,14 @@ import keras
 import tensorflow as tf
 from tensorflow.python.autograph.core.ag_ctx import ControlStatusCtx, Status
 from tensorflow.python.eager.polymorphic_function.autograph_util import py_func_from_autograph
+from tensorflow.python.framework.auto_control_deps import AutomaticControlDependencies
 
-from ..quiet import uncollected
+from ..collecting import uncollected
 from .between import Span, is_functional, made_between
 from .feeding import PLAIN, Feed
 from .functions import function_of
 from .head import Head, read, rows_of
-from .scopes import allow_any_name
+from .scopes import allow_any_name, keep_slopes
 
 _alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
 _Function = type(tf.function(lambda: None))
@@ -102,10 +103,12 @@ def record(
         try:
             with (
                 graph.as_default(),
+                AutomaticControlDependencies(),  # a variable that is set before it is read
                 _watching(graph, calls, spans, may_inline),
                 graph.gradient_override_map(dict(gradient_of or {})),
             ):
                 allow_any_name()
+                keep_slopes(graph)
                 batch = tf.compat.v1.placeholder(tf.float32, shape)
                 graph.inputs.append(batch)
                 output = feed.chosen(feed.call(model, batch))

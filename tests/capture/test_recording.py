@@ -11,6 +11,7 @@ import tensorflow as tf
 from tiny_networks import deep_network, seeded
 
 from gradcam_core.capture.recording import compiled, record
+from gradcam_core.collecting import uncollected
 
 L = keras.layers
 
@@ -224,6 +225,15 @@ def test_the_collector_of_garbage_is_as_before_after_a_trace_even_after_one_that
         gc.enable()
 
 
+def test_the_collector_rests_until_the_last_of_two_has_ended():
+    first, second = uncollected(), uncollected()
+    with first:
+        second.__enter__()
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
 def test_keras_is_as_before_after_a_trace_even_after_one_that_fails():
     class Failing(L.Layer):
         def call(self, x):
@@ -324,6 +334,31 @@ def test_a_sum_that_a_leaky_relu_follows_has_the_slope_that_was_asked_for(slope)
     x = L.LeakyReLU(negative_slope=slope, name="leaky")(x)
     model = seeded(keras.Model(inputs, L.Dense(2)(L.Flatten()(x))))
     recording = record(model, (None, 8, 6, 3))
-    batch = np.random.default_rng(1).random((2, 8, 6, 3), np.float32)
-    (found,) = compiled(recording, lambda: [recording.output])(tf.constant(batch))
-    np.testing.assert_allclose(found, model(batch), atol=1e-5)
+    batch = tf.constant(np.random.default_rng(1).random((2, 8, 6, 3), np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(batch)
+        output = model(batch)
+        total = tf.reduce_sum(output**2)
+    expected = [output, tape.gradient(total, batch)]
+
+    def both() -> list[tf.Tensor]:
+        return [recording.output, *tf.gradients(tf.reduce_sum(recording.output**2), recording.batch)]
+
+    for passed in [compiled(recording, both) for _ in range(2)]:
+        for found, wanted in zip(passed(batch), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_a_variable_that_is_set_in_a_call_is_set_before_it_is_read():
+    class Counting(L.Layer):
+        def build(self, shape):
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="float32")
+
+        def call(self, x):
+            self.count.assign(4.0)
+            return x * self.count
+
+    inputs = keras.Input((2, 2, 1))
+    recording = record(keras.Model(inputs, Counting()(inputs)), (None, 2, 2, 1))
+    (found,) = compiled(recording, lambda: [recording.output])(tf.ones((1, 2, 2, 1)))
+    np.testing.assert_array_equal(found, np.full((1, 2, 2, 1), 4))
