@@ -160,6 +160,7 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
         taken.append(tf.TensorSpec((count, *recording.output.shape[1:3]), tf.float32))
     reduced_pass = compiled(recording, reduced, *taken)
     at_once = max(1, BATCH_PIXELS // math.prod(network.input_size))
+    sides = tuple(recording.output.shape[1:3])
 
     def run(
         batch: np.ndarray, target: int | np.ndarray | None = None, region: np.ndarray | None = None
@@ -176,7 +177,7 @@ def _compiled(network: Classifier, names: tuple[str, ...], method: Method, score
             rows = weights[start : start + size]
             given = [photos[start : start + size], rows]
             if network.is_grid:
-                where = -np.ones(recording.output.shape[1:3], np.float32) if region is None else region
+                where = -np.ones(sides, np.float32) if region is None else region
                 given.append(np.repeat(where[np.newaxis], len(rows), axis=0))
             with _alone:
                 answers, *found = reduced_pass(*map(tf.constant, given))
