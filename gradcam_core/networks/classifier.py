@@ -51,6 +51,10 @@ class Classifier:
         shown: the channels that stand for red, green and blue in pictures, where the model takes neither 1 nor 3.
 
     Attributes:
+        activation: how logits become probabilities: "softmax", "sigmoid" (each alone), "linear" or "none". "linear" is
+            a network that ends in logits, whose softmax is shown, or in values. "none" is one whose outputs are
+            probabilities and whose logits cannot be found; they are explained as they are. Where the output is not
+            plainly one of these, it is found out with a photo of noise.
         measures: what the outputs are shown as.
         is_grid: whether it gives scores for each pixel, (n, h, w, classes).
 
@@ -91,6 +95,9 @@ class Classifier:
         self._passes: OrderedDict[tuple, Callable[..., Any]] = OrderedDict()
         self._built = 0
         self._lock = threading.RLock()
+        if inputs:
+            tried(name, lambda: self._forward(tf.constant(self.to_input(self.blank))))
+        self.activation = self._found_activation()
         if measures not in (None, *MEASURES):
             raise SettingError(f"What the outputs measure is {' or '.join(map(repr, MEASURES))}, not {measures!r}.")
         names = None if labels is None else names_of(labels)
@@ -102,8 +109,6 @@ class Classifier:
         self.is_binary = count == 1 and self.measures != "value"
         self._is_guessed = count == 1 and self.measures == "value" and known is None and names is None
         self.labels = labelled(name, names, 2 if self.is_binary else count, self.measures)
-        if inputs:
-            tried(name, lambda: self._forward(tf.constant(self.to_input(self.blank))))
 
     def _measured(self, known: Measure | None, count: int, names: Sequence[Name] | None) -> Measure:
         if self.is_grid:
@@ -136,19 +141,11 @@ class Classifier:
         """The layer that CAM can explain, if there is one: see `layers.cam_layer`."""
         return layers.cam_layer(self.recording, self.layers)
 
-    @cached_property
-    def activation(self) -> str:
-        """How logits become probabilities: "softmax", "sigmoid" (each alone), "linear" or "none".
-
-        "linear" is a network that ends in logits, whose softmax is shown, or in values. "none" is one whose outputs are
-        probabilities and whose logits cannot be found; they are explained as they are. Where the output is not plainly
-        one of these, it is found out once, with a photo of noise.
-        """
+    def _found_activation(self) -> str:
         if self.recording.head.is_plain:
             return self.recording.head.activation
         noise = np.random.default_rng(0).integers(0, 256, self.blank.shape, np.uint8).astype(self.blank.dtype)
-        with self._lock, tf.init_scope():  # it may be asked for while a pass is built
-            output, logits = (x.numpy()[0] for x in self._forward(tf.constant(self.to_input(noise))))
+        output, logits = (x.numpy()[0] for x in self._forward(tf.constant(self.to_input(noise))))
         return checked_activation(self.recording.head, output, logits)
 
     @cached_property
