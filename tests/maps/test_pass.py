@@ -156,6 +156,17 @@ def test_passes_that_nobody_asks_for_any_more_are_forgotten_and_the_one_in_use_i
     assert sum(still) <= 16
 
 
+def test_a_pass_keeps_nothing_of_the_recording_that_it_was_made_of():
+    network = cam_network()
+    passed = gradients.trace(network, ("relu",))
+    before = passed(network.to_input(noise(12)), 0)[1]["relu"]
+    graph = weakref.ref(network.recording.batch.graph)
+    network.recording = network.recorded()  # as after many passes
+    garbage.collect()
+    assert graph() is None
+    np.testing.assert_array_equal(passed(network.to_input(noise(12)), 0)[1]["relu"], before)
+
+
 def test_a_pass_gives_its_own_methods_maps():
     network = cam_network()
     batch = network.to_input(noise(12))

@@ -1,5 +1,7 @@
 """Networks that give a class for each pixel: their shares, and the maps of the pixels that have a class."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -69,7 +71,7 @@ def test_the_map_of_a_class_is_that_of_the_logits_of_its_pixels(activation):
     assert first.target.text.endswith(" % of the photo")
 
 
-def test_the_map_of_a_region_is_that_of_the_class_in_it():
+def test_the_map_of_a_region_is_that_of_the_class_in_it(tmp_path):
     network = Classifier("seg", segmenter())
     _, maps = parts(network.model, network.to_input(PHOTO))
     left = np.zeros((30, 50), bool)
@@ -82,6 +84,7 @@ def test_the_map_of_a_region_is_that_of_the_class_in_it():
         for name in NAMES:
             np.testing.assert_allclose(found.maps[name].raw, expected[name], atol=1e-4 * np.abs(expected[name]).max())
         assert found.region == pytest.approx(weights.mean())
+    assert json.loads(several[0].save(tmp_path).read_text())["region"] == pytest.approx(weights.mean())
     assert gc.explain(network, PHOTO, 3, NAMES).region is None
 
 

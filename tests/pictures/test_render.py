@@ -256,17 +256,17 @@ def test_a_size_without_pixels_gets_its_sentence(size):
 
 
 @pytest.mark.parametrize(
-    "photo",
+    ("photo", "sentence"),
     [
-        np.zeros((5, 5), np.uint8),
-        np.zeros((5, 5, 4), np.uint8),
-        np.zeros((5, 5, 3)),
-        np.zeros((0, 5, 3), np.uint8),
-        "taxi.jpg",
+        (np.zeros((5, 7), np.uint8), r"this is uint8 \(5, 7\)\."),
+        (np.zeros((5, 5, 4), np.uint8), r"this is uint8 \(5, 5, 4\)\."),
+        (np.zeros((5, 5, 3)), r"this is float64 \(5, 5, 3\)\."),
+        (np.zeros((0, 5, 3), np.uint8), "The photo has no pixels"),
+        ("taxi.jpg", r"this is str\."),
     ],
 )
-def test_an_overlay_wants_a_photo_that_has_been_read(photo):
+def test_an_overlay_wants_a_photo_that_has_been_read(photo, sentence):
     for paint in (lambda: overlay(photo, noisy_heat()), lambda: contact_sheet(photo, {})):
-        with pytest.raises(PhotoError):
+        with pytest.raises(PhotoError, match=sentence):
             paint()
     assert issubclass(PhotoError, GradcamError)
