@@ -11,7 +11,7 @@ import gradcam_core
 ROOT = Path(__file__).parents[1]
 # From the ground up. Modules of one row do not use each other.
 FLOORS = [
-    {"gradcam_core.errors"},
+    {"gradcam_core.errors", "gradcam_core.collecting"},
     {"gradcam_core.settings", "gradcam_core.quiet"},
     {"gradcam_core.photos", "gradcam_core.pictures", "gradcam_core.capture"},
     {"gradcam_core.networks"},

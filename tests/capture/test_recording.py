@@ -11,7 +11,6 @@ import tensorflow as tf
 from tiny_networks import deep_network, seeded
 
 from gradcam_core.capture.recording import compiled, record
-from gradcam_core.collecting import uncollected
 
 L = keras.layers
 
@@ -208,30 +207,6 @@ def test_a_pass_outlives_its_recording_and_keeps_nothing_of_it(make):
         total = tf.reduce_sum(output**2)
     for tensor, expected in zip(passed(photos), [output, tape.gradient(total, photos)], strict=True):
         np.testing.assert_allclose(tensor, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_the_collector_of_garbage_is_as_before_after_a_trace_even_after_one_that_fails():
-    assert gc.isenabled()
-    record(own(), (None, 8, 6, 3))
-    assert gc.isenabled()
-    with pytest.raises(Exception, match=r"shape|incompatible"):
-        record(own(), (None, 8, 6, 7))
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        record(own(), (None, 8, 6, 3))
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
-
-
-def test_the_collector_rests_until_the_last_of_two_has_ended():
-    first, second = uncollected(), uncollected()
-    with first:
-        second.__enter__()
-    assert not gc.isenabled()
-    second.__exit__(None, None, None)
-    assert gc.isenabled()
 
 
 def test_keras_is_as_before_after_a_trace_even_after_one_that_fails():
