@@ -26,7 +26,7 @@ from .between import Span, is_functional, made_between
 from .feeding import PLAIN, Feed
 from .functions import function_of
 from .head import Head, read, rows_of
-from .scopes import allow_any_name, keep_slopes
+from .scopes import allow_any_name
 
 _alone = threading.Lock()  # held while methods of Keras and TensorFlow are replaced: one trace at a time
 _Function = type(tf.function(lambda: None))
@@ -108,7 +108,7 @@ def record(
                 graph.gradient_override_map(dict(gradient_of or {})),
             ):
                 allow_any_name()
-                keep_slopes(graph)
+                _keep_slopes(graph)
                 batch = tf.compat.v1.placeholder(tf.float32, shape)
                 graph.inputs.append(batch)
                 output = feed.chosen(feed.call(model, batch))
@@ -146,6 +146,23 @@ def compiled(
         given = [tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in more]
         results = list(build(*given))
     return function_of([recording.batch, *given], results)
+
+
+def _keep_slopes(graph: tf.Graph) -> None:
+    """Let the graph that is being traced, and no other, keep each LeakyRelu that follows a sum apart from it.
+
+    TensorFlow 2.21 makes one operation of a convolution, its bias, a sum and a LeakyRelu, and takes a slope of 0.2 for
+    the last, whatever was asked for: what it compiles gives other values than the network itself.
+    """
+    make = graph._create_op_internal
+
+    def made(op_type: str, inputs: list[tf.Tensor], *args: Any, **kwargs: Any) -> tf.Operation:  # noqa: ANN401
+        if op_type == "LeakyRelu" and tf.is_symbolic_tensor(inputs[0]) and inputs[0].op.type in ("Add", "AddV2"):
+            with graph.gradient_override_map({"Snapshot": "Identity"}):
+                inputs = [tf.raw_ops.Snapshot(input=inputs[0])]
+        return make(op_type, inputs, *args, **kwargs)
+
+    graph._create_op_internal = made
 
 
 @contextmanager
