@@ -4,13 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from .. import COLORMAPS
 from ..pictures.regions import check_threshold
 from ..pictures.saving import file_name
 from ..settings import FUSIONS
-from .options import each, explained, load_network, of_maps, of_network
+from .options import each, explained, load_network, of_maps, of_network, say
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -70,9 +68,9 @@ def run(options: argparse.Namespace) -> int:
             photo_name=Path(photo).name,
         )
         empty = [name for name, heat_map in result.maps.items() if heat_map.is_empty]
-        tqdm.write(f"{photo}: {result.target.name} {result.target.text} -> {folder}")
+        say(f"{photo}: {result.target.name} {result.target.text} -> {folder}")
         if empty:
-            tqdm.write(f"  no evidence for {result.target.name} in {', '.join(empty)}")
+            say(f"  no evidence for {result.target.name} in {', '.join(empty)}")
 
     return each(options.photos, one, "explained")
 

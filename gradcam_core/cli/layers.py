@@ -3,7 +3,7 @@
 import argparse
 
 from ..networks.files import is_file
-from .options import add_file_options, load_network
+from .options import add_file_options, load_network, say
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,7 +25,6 @@ def run(options: argparse.Namespace) -> int:
     from ..maps.selection import summary_table  # needs TensorFlow, which is loaded by now
 
     height, width = network.input_size
-    print(f"{network.name}: input {height} x {width} pixels, {network.parameters:,} parameters")
-    print(f"{network.about}\n")
-    print(summary_table(network))
+    say(f"{network.name}: input {height} x {width} pixels, {network.parameters:,} parameters", network.about, "")
+    say(*summary_table(network).split("\n"))
     return 0

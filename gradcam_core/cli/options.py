@@ -3,12 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 
 from .. import PhotoError, SettingError, WriteError, explain, load
 from ..networks.zoo import DEFAULT
+from ..photos.sources import printable
 from ..quiet import import_tensorflow
 from ..settings import METHODS, SCORES, SMOOTHINGS
 
@@ -197,5 +198,11 @@ def advance(bar: tqdm, done: int, total: int) -> None:
     bar.update(done - bar.n)
 
 
+def say(*lines: str, file: IO[str] | None = None) -> None:
+    """Print lines, whose names of photos, classes and layers are somebody's: their control characters are "?"."""
+    for line in lines:
+        tqdm.write(printable(line), file=file)
+
+
 def complain(sentence: str) -> None:
-    tqdm.write(f"{PROGRAM}: {sentence}", file=sys.stderr)
+    say(f"{PROGRAM}: {sentence}", file=sys.stderr)

@@ -2,10 +2,8 @@
 
 import argparse
 
-from tqdm import tqdm
-
 from .. import read_image
-from .options import each, load_network, of_network
+from .options import each, load_network, of_network, say
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -27,6 +25,6 @@ def run(options: argparse.Namespace) -> int:
 
     def one(photo: str) -> None:
         predictions = network.predict(read_image(photo), options.top)
-        tqdm.write(f"{photo}: {', '.join(f'{found.name} {found.text}' for found in predictions)}")
+        say(f"{photo}: {', '.join(f'{found.name} {found.text}' for found in predictions)}")
 
     return each(options.photos, one, "read")

@@ -6,7 +6,7 @@ import sys
 from tqdm import tqdm
 
 from ..trust import Assessment, assess, sanity_check
-from .options import advance, each, explained, load_network, of_maps, of_network, settings_of
+from .options import advance, each, explained, load_network, of_maps, of_network, say, settings_of
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
         explanation = explained(options, network, photo)
         with bar("Hiding parts") as shown:
             found = assess(network, explanation, options.steps, lambda done, total: advance(shown, done, total))
-        tqdm.write(f"{photo}: {found.target.name} {found.target.text}\n\n{_tests_table(found)}\n")
+        say(f"{photo}: {found.target.name} {found.target.text}", "", *_tests_table(found), "")
         for test in found.maps.values():
-            tqdm.write(f"{test.sentence[0].upper()}{test.sentence[1:]}.")
+            say(f"{test.sentence[0].upper()}{test.sentence[1:]}.")
         if options.sanity:
             with bar("Random weights") as shown:
                 check = sanity_check(
@@ -52,20 +52,18 @@ def run(options: argparse.Namespace) -> int:
                     progress=lambda done, total: advance(shown, done, total),
                     **settings_of(options),
                 )
-            tqdm.write("")
+            say("")
             for layer, passes in check.passes.items():
                 result = {True: "passes", False: "fails", None: "cannot be tested: the map is the same everywhere"}[
                     passes
                 ]
                 left = check.rank_correlation[layer][-1]
-                tqdm.write(
-                    f"Sanity check of {layer}: {result} (rank correlation {left:.2f} once all weights are random)."
-                )
+                say(f"Sanity check of {layer}: {result} (rank correlation {left:.2f} once all weights are random).")
 
     return each(options.photos, one, "tested")
 
 
-def _tests_table(found: Assessment) -> str:
+def _tests_table(found: Assessment) -> list[str]:
     """The numbers of each map, and of both baselines, in columns."""
     tests = {**found.maps, "random maps": found.random, "a blob in the centre": found.centre}
     width = max(map(len, tests))
@@ -76,4 +74,4 @@ def _tests_table(found: Assessment) -> str:
             drop = "-" if test.drop is None else f"{test.drop:.0f} %"
             numbers = f"{test.curves.deletion_area:8.2f}  {test.curves.insertion_area:9.2f}  {drop:>6}"
         lines.append(f"{name:{width}}  {numbers}")
-    return "\n".join(lines)
+    return lines

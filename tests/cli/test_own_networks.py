@@ -111,3 +111,18 @@ def test_the_shell_works_whatever_keras_is_set_to(photo, tmp_path):
     )
     first = gc.load("EfficientNetLite0").predict(photo)[0]
     assert answer.stdout.startswith(f"{photo}: {first.name} "), answer.stderr
+
+
+def test_names_of_strangers_give_the_terminal_no_commands(run, photo, tmp_path):
+    small_model().save(tmp_path / "mine.keras")
+    hostile = {"\x1b[31mred\r": 0, "two\nlines": 1, "\x07bell": 2}
+    (tmp_path / "labels.json").write_text(json.dumps(hostile))
+    of = ["--network", tmp_path / "mine.keras", "--labels", tmp_path / "labels.json"]
+    bad = tmp_path / "\x1b[2Jbad\n.png"
+    bad.write_text("This is not a picture.")
+    for command in (["predict"], ["explain", "--out", tmp_path / "out"], ["test", "--steps", 2]):
+        code, out, errors = run(*command, photo, bad, *of)
+        assert code == 1
+        assert not [one for one in (out + errors).replace("\n", "") if not one.isprintable()]
+        assert "?[2Jbad?.png: " in errors
+        assert any(name in out for name in ("?[31mred?", "two?lines", "?bell"))
