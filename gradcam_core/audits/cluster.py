@@ -5,6 +5,7 @@ Ray schedules, retries and restarts; nothing of that is done here. Each worker i
 
 import logging
 import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
@@ -23,6 +24,8 @@ from .rows import parts, place, schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ..networks.classifier import Classifier
+
 BLOCK = 8  # batches, at least, that are one task and one file: what is lost when a machine is
 FILES = 10_000  # at most, of very many photos: a folder of more takes long to list
 SPARE = 0.1  # of a processor, left by each worker for the tasks that write
@@ -34,7 +37,7 @@ def run_on_ray(
     items: Iterable[Item],
     count: int,
     asked: Asked,
-    network: str | os.PathLike[str],
+    network: "Classifier | str | os.PathLike[str]",
     loading: dict[str, Any],
     cpus: int,
     tell: Callable[[int], None],
@@ -46,18 +49,18 @@ def run_on_ray(
         folder: of the audit.
         items, count: photos, at paths that all machines see, and about how many.
         asked: what is asked of them.
-        network, loading: what `load` is told, on each machine.
+        network, loading: what `load` is told, on each machine; or a network, of which each is sent a copy.
         cpus: processors of each worker.
         tell: called with the number of rows that are there, every two seconds; what it raises ends it.
 
     Raises:
-        SettingError: the cluster cannot be reached, or ended the work.
+        SettingError: the cluster cannot be reached, or ended the work; or the network cannot be sent.
     """
     ray, data = needed("ray", "ray"), needed("ray.data", "ray")
     tables = list(_tables(items, max(BLOCK * asked.batch, count // FILES)))
     if not tables:
         return
-    name = _everywhere(os.fspath(network)) if is_file(os.fspath(network)) else os.fspath(network)
+    given = _name(network) if isinstance(network, str | os.PathLike) else _copy(network)
     loading = {key: _everywhere(value) if _is_path(value) else value for key, value in loading.items()}
     is_ours = not ray.is_initialized()
     if is_ours:
@@ -70,7 +73,7 @@ def run_on_ray(
         each = max(1, min(cpus, total))
         work = data.from_arrow(tables).map_batches(
             Worker,
-            fn_constructor_kwargs={"network": name, "loading": loading, "asked": asked, "cpus": each},
+            fn_constructor_kwargs={"network": given, "loading": loading, "asked": asked, "cpus": each},
             batch_size=None,  # a block, which is one of the tables
             batch_format="pyarrow",
             num_cpus=each - SPARE,
@@ -100,16 +103,23 @@ def run_on_ray(
 
 
 class Worker:
-    """Makes a table of rows of a table of photos. Ray makes one in each process of the pool."""
+    """Makes a table of rows of a table of photos. Ray makes one in each process of the pool.
 
-    def __init__(self, network: str, loading: dict[str, Any], asked: Asked, cpus: int) -> None:
+    Args:
+        network: what `load` takes with ``loading``, or what `_copy` gave.
+        asked: what is asked of the photos.
+        cpus: processors that it may use.
+    """
+
+    def __init__(self, network: str | bytes, loading: dict[str, Any], asked: Asked, cpus: int) -> None:
         import_tensorflow()
         import tensorflow as tf
 
         # Ray counts processors, but TensorFlow would take all of the machine's.
         tf.config.threading.set_intra_op_parallelism_threads(cpus)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        self.explainer = Explainer(load(network, **loading), asked, readers=1 + cpus // 2)
+        loaded = load(network, **loading) if isinstance(network, str) else pickle.loads(network)
+        self.explainer = Explainer(loaded, asked, readers=1 + cpus // 2)
         self.columns = schema(self.explainer.suffixes.values())
 
     def __call__(self, photos: "pa.Table") -> "pa.Table":
@@ -117,6 +127,20 @@ class Worker:
         pa = needed("pyarrow")
         rows = self.explainer.rows(Item(**photo) for photo in photos.to_pylist())
         return pa.Table.from_pylist(list(rows), schema=self.columns)
+
+
+def _name(network: str | os.PathLike[str]) -> str:
+    return _everywhere(os.fspath(network)) if is_file(os.fspath(network)) else os.fspath(network)
+
+
+def _copy(network: "Classifier") -> bytes:
+    """Pickled here and not by Ray, whose workers would import TensorFlow before they know how many threads it gets."""
+    try:
+        return needed("ray.cloudpickle", "ray").dumps(network)
+    except Exception as error:  # whatever a layer or a preprocessing of somebody's own raises
+        raise SettingError(
+            f"{network.name} cannot be sent to the cluster's machines: {_reason(error)} Save it, and give its path."
+        ) from error
 
 
 def _connect(ray: Any, address: str | bool) -> None:  # noqa: ANN401

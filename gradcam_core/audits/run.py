@@ -91,7 +91,8 @@ def audit(
     The same call goes on where an earlier one was stopped. A photo that cannot be read is a row with its error.
 
     Args:
-        network: as `explain` takes it. On a cluster a name or a path.
+        network: as `explain` takes it. On a cluster each machine loads it by its name or its path; a network that is
+            loaded already is copied to them.
         photos: a folder with a folder for each class, or with photos alone; a table (.csv, .tsv, .parquet) with a
             column ``path`` and perhaps ``label`` and ``boxes``; or a COCO file (.json); see `audits.listing.listed`.
         out: the folder that everything is written into; an audit of other settings in it is refused.
@@ -120,12 +121,14 @@ def audit(
         needed(package, "ray" if package == "ray" else "audit")
     check_count("photos in a batch", batch)
     check_count("processors of a worker", cpus)
-    named = network if isinstance(network, str | os.PathLike) else None
-    if named is None and (loading or ray):
-        raise SettingError("On a cluster, and with settings of loading, the network is given by its name or its path.")
+    named, loading = network if isinstance(network, str | os.PathLike) else None, dict(loading or {})
+    if named is None and loading:
+        raise SettingError("With settings of loading, the network is given by its name or its path.")
+    if ray and loading.get("weights", "imagenet") is None:
+        raise SettingError("Random weights are others on each machine. Load the network, and give it as it is.")
     if rows is not None and not ray:
         raise SettingError("Rows are written elsewhere by a cluster only. Leave rows out, or give ray.")
-    network = network_of(network) if named is None else load(named, **(loading or {}))
+    network = network_of(network) if named is None else load(named, **loading)
     from ..capture.precision import computing_in
     from ..maps.selection import select
 
@@ -149,7 +152,7 @@ def audit(
         missing = (item for item in listing if item.photo not in done)
         tell = progress or (lambda _done, _total: None)
         tell(len(done), listing.count)
-        if ray and named is not None:
+        if ray:
             from .cluster import run_on_ray
 
             count = len(done)
@@ -159,8 +162,8 @@ def audit(
                 missing,
                 listing.count - count,
                 asked,
-                named,
-                dict(loading or {}),
+                network if named is None else named,
+                loading,
                 cpus,
                 lambda new: tell(count + new, listing.count),
             )

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -87,7 +87,7 @@ class Classifier:
         self.input_size = chosen_size(name, taken, input_size)
         self.channels = taken.channels or 3
         self.shown = chosen_channels(name, self.channels, shown)
-        self._how = {"image": image, "inputs": inputs, "output": output, "shown": shown}
+        self._how: dict[str, Any] = {"image": image, "inputs": inputs, "output": output, "shown": shown}
         self._feed = fed(name, everything, taken, inputs, output, self._as_other)
         self.recording = recorded(name, model, self._feed, taken, self.input_size)
         refuse_decisions(name, self.recording)
@@ -298,9 +298,14 @@ class Classifier:
 
     def around(self, model: keras.Model) -> "Classifier":
         """The same with another model of the same kind inside."""
+        make, (name, _, *settings) = self.__reduce__()
+        return make(name, model, *settings)
+
+    def __reduce__(self) -> tuple[Callable[..., "Classifier"], tuple[Any, ...]]:
+        """What pickle keeps: of what it is made, and so a copy in another process has graphs of its own."""
         labels = [label.name if label.wordnet_id is None else (label.wordnet_id, label.name) for label in self.labels]
-        how: dict[str, Any] = {**self._how, "measures": self.measures}
-        return Classifier(self.name, model, labels, self.input_size, self._preprocess, **how)
+        make = partial(Classifier, **self._how, measures=self.measures)
+        return make, (self.name, self.model, labels, self.input_size, self._preprocess)
 
     def _paired(self, outputs: tf.Tensor) -> tf.Tensor:
         if not self.is_binary:

@@ -240,6 +240,17 @@ def test_an_audit_does_not_lie_in_its_own_photos(network, photos):
         gc.audit(network, photos, photos / "audit")
 
 
+def test_settings_that_a_cluster_or_one_machine_cannot_follow_are_refused(network, photos, tmp_path):
+    for given, settings, sentence in (
+        (network, {"loading": {"labels": CLASSES}}, "given by its name or its path"),
+        ("VGG16", {"loading": {"weights": None}, "ray": True}, "Random weights are others on each machine"),
+        (network, {"rows": "s3://bucket/rows"}, "written elsewhere by a cluster only"),
+    ):
+        with pytest.raises(gc.SettingError, match=sentence):
+            gc.audit(given, photos, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_rows_of_a_class_are_read_alone(whole):
     everything = by_photo(whole)
     of = {

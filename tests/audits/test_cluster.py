@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,20 @@ def progress(done, total):
 photos, out, network, settings = sys.argv[1:]
 found = gc.audit(network, photos, out, progress=progress, **json.loads(settings))
 print(json.dumps([killed, found.photos, found.failed]))
+"""
+
+IN_MEMORY = """
+import sys, threading
+import gradcam_core as gc
+
+photos, out, path = sys.argv[1:]
+network = gc.load(path, labels=["a", "b", "c"], preprocess=lambda x: x[:, ::-1] / 2)
+gc.audit(network, photos, out, ray=True, cpus=1, report=False)
+lock = threading.Lock()
+try:
+    gc.audit(gc.load(path, preprocess=lambda x: lock and x), photos, out + "2", ray=True)
+except gc.SettingError as error:
+    print(error)
 """
 
 
@@ -60,3 +75,14 @@ def test_a_worker_that_is_killed_costs_no_row_and_rows_are_those_of_one_machine(
     assert len(remote.rows(["photo"])) < 341
     network = gc.load(given / "flowers.keras", labels=CLASSES)
     assert_same_rows(by_photo(gc.audit(network, given / "photos", given / "ray")), by_photo(local))
+
+
+def test_a_network_in_memory_is_copied_to_the_workers_with_its_names_and_preprocessing(given):
+    photos = given / "photos" / "tulip"
+    run = [sys.executable, "-c", IN_MEMORY, photos, given / "memory", given / "flowers.keras"]
+    done = subprocess.run([*map(str, run)], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"flowers cannot be sent to the cluster's machines: .*lock.* Save it, and .*\n", done.stdout)
+    network = gc.load(given / "flowers.keras", labels=["a", "b", "c"], preprocess=lambda x: x[:, ::-1] / 2)
+    local = gc.audit(network, photos, given / "local memory", report=False)
+    assert_same_rows(by_photo(gc.Audit(given / "memory", 70, 0)), by_photo(local))
