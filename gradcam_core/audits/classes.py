@@ -31,14 +31,19 @@ HEIGHTS, SIDES = ("top", "middle", "bottom"), ("left", "centre", "right")
 
 @dataclass(eq=False)
 class Suspect:
-    """A group of a class, and what its counter-test showed where it was put to one."""
+    """A group of a class, and what its counter-test showed where it was put to one with so many candidates in all."""
 
     group: Group
     photos: list[str]
     rest: list[str]
     usual: np.ndarray  # bool (rest, h, w): of a candidate, `counter_test.hottest` of each photo of the rest
     effects: Effects | None = None
-    is_borne_out: bool = False
+    candidates: int = 1
+
+    @property
+    def is_borne_out(self) -> bool:
+        """Whether the counter-test bears it out."""
+        return self.effects is not None and self.effects.bears_out(self.candidates)
 
     @property
     def where(self) -> str:
@@ -63,6 +68,8 @@ class Suspect:
             told["surer"] = self.effects.surer
             told["least"] = self.effects.least
             told["is_still_surer"] = self.effects.is_still_surer
+            told["deficit"] = self.effects.deficit
+            told["may_be_the_object"] = self.effects.may_be_the_object(self.candidates)
             told["p_values"] = self.effects.p_values
             told["taken_for"] = [int(count) for count in self.effects.taken_for]
         return told

@@ -52,13 +52,12 @@ class Effects:
 
     @property
     def differences(self) -> dict[str, np.ndarray]:
-        """What must be above 0, in log-odds: float64 (photos,) each.
+        """What the region does, in log-odds: float64 (photos,) each.
 
         hidden: how much more the group's photos lose than with as much hidden at random.
         group: how much more they lose, beyond random, than photos of the rest, with which they are paired as they come.
         pasted: how much more other photos gain by the group's region than by the same region of the rest.
-        usual: how much more they gain by it than by the usual evidence. What does no more may be the object itself,
-        which lies there now and then.
+        usual: how much more they gain by it than by the usual evidence; see `may_be_the_object`.
         """
         group, rest = (of[:, 2] - of[:, 1] for of in (self.group, self.rest))
         return {
@@ -89,6 +88,21 @@ class Effects:
         return self.left >= max(DOUBLED, LEFT * self.surer)
 
     @property
+    def deficit(self) -> float:
+        """How much less sure it is of the group with the region hidden than of the rest as it is, in log-odds."""
+        return float(np.median(self.rest[:, 0]) - np.median(self.group[:, 1]))
+
+    def may_be_the_object(self, candidates: int = 1) -> bool:
+        """Whether the region may be the object itself, which lies there now and then.
+
+        So it is where it does no more than the usual evidence, by the median; and where by the sign test it may do no
+        more, and the network misses it: with the region hidden, the odds of the class are half of those of the rest as
+        it is, or less. Where they are more, the object is still seen.
+        """
+        usual, p_value = float(np.median(self.differences["usual"])), self.p_values["usual"]
+        return usual <= 0 or (p_value >= ALPHA_OF_SHORTCUTS / candidates and self.deficit >= DOUBLED)
+
+    @property
     def least(self) -> float:
         """The least that the region must do, in log-odds: the odds double, or double for each eighth of the photo."""
         return DOUBLED * max(1.0, self.share / EIGHTH)
@@ -101,14 +115,15 @@ class Effects:
     def bears_out(self, candidates: int = 1) -> bool:
         """Whether the class hangs on the region: what hiding and pasting it do is much, and no chance.
 
-        Each of `differences` has a p-value below 0.05, divided by the number of candidates that are tested
-        (Bonferroni); the medians of hidden, group and pasted are at least `least`. And without the region the group
-        is not `is_still_surer`.
+        The medians of hidden, group and pasted are at least `least`, and each has a p-value below 0.05, divided by the
+        number of candidates that are tested (Bonferroni). It is not what `may_be_the_object`, and without it the
+        group is not what `is_still_surer`.
         """
-        medians = {name: float(np.median(values)) for name, values in self.differences.items()}
+        differences, p_values = self.differences, self.p_values
         return (
-            all(medians[name] >= self.least for name in DONE)
-            and all(p_value < ALPHA_OF_SHORTCUTS / candidates for p_value in self.p_values.values())
+            all(float(np.median(differences[name])) >= self.least for name in DONE)
+            and all(p_values[name] < ALPHA_OF_SHORTCUTS / candidates for name in DONE)
+            and not self.may_be_the_object(candidates)
             and not self.is_still_surer
         )
 

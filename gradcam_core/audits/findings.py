@@ -194,7 +194,7 @@ def _tested(
             progress(done, len(suspects))
     tested = sum(suspect.effects is not None for _, suspect in suspects)
     for _, suspect in suspects:
-        suspect.is_borne_out = suspect.effects is not None and suspect.effects.bears_out(tested)
+        suspect.candidates = tested
     return tested
 
 
@@ -261,6 +261,7 @@ def _shortcut(one: OfClass, suspect: Suspect, of: Effects) -> Finding:
         "log_odds": medians,
         "left": of.left,
         "surer": of.surer,
+        "deficit": of.deficit,
         "least": of.least,
         "p_values": of.p_values,
         "hidden_in_others": float(np.median(of.others[:, 0] - of.others[:, 1])),

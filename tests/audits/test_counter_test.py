@@ -52,6 +52,7 @@ def test_hiding_and_pasting_do_what_can_be_computed_by_hand():
     assert found.taken_for.tolist() == [0, 1, 0, 0]
     assert found.left == pytest.approx(2 * hidden, abs=1e-6)
     assert found.surer == pytest.approx(2 / 6, abs=1e-6)
+    assert found.deficit == pytest.approx(-2 * hidden, abs=1e-6)  # of the rest, which is black, it is as sure as not
     assert found.share == 1 / 6
     assert {name: round(float(np.median(of)), 3) for name, of in found.differences.items()} == {
         "hidden": round(2 / 6, 3),
@@ -108,18 +109,16 @@ def made(
     usual: float,
     left: float = 0,
     surer: float = 0,
+    deficit: float = 0,
     share: float = 1 / 9,
     count: int = 20,
 ) -> Effects:
-    """Effects whose differences all have these values, and of which so much is left of so much.
-
-    How sure the network is of the rest as it is counts for nothing.
-    """
+    """Effects whose differences all have these values, of which so much is left of so much, and so much is missing."""
     column = np.zeros(count)
     rest = hidden - group
     return Effects(
         group=np.column_stack([column + surer, column + left, column + left + hidden]),
-        rest=np.column_stack([column - 5, column - rest, column]),
+        rest=np.column_stack([column + left + deficit, column - rest, column]),
         others=np.zeros((count, 2)),
         pasted=np.column_stack([column, column + pasted, column, column + pasted - usual]),
         taken_for=np.zeros(4, int),
@@ -135,8 +134,22 @@ def test_only_what_doubles_the_odds_in_every_way_is_borne_out(which):
     assert not made(*effect, usual=0.01).bears_out()
 
 
-def test_what_does_no_more_than_the_usual_evidence_is_not_borne_out():
-    assert not made(1, 1, 1, -0.01).bears_out()
+def test_what_does_no_more_than_the_usual_evidence_may_be_the_object():
+    found = made(1, 1, 1, usual=-0.01, deficit=-5)
+    assert found.may_be_the_object()
+    assert not found.bears_out()
+
+
+def test_what_may_do_no_more_by_chance_may_be_the_object_where_the_network_misses_it():
+    for deficit, may_be in ((DOUBLED - 0.01, False), (DOUBLED + 0.01, True)):
+        found = made(1, 1, 1, usual=0.01, deficit=deficit, count=20)
+        found.pasted[:8, 3] += 1  # 12 of 20 above 0: p = 0.25
+        assert found.may_be_the_object() is may_be
+        assert found.bears_out() is not may_be
+
+
+def test_what_does_more_than_the_usual_evidence_is_not_the_object_though_the_network_misses_it():
+    assert made(1, 1, 1, usual=0.01, deficit=5).bears_out()
 
 
 def test_a_large_region_must_double_the_odds_for_each_eighth_of_the_photo():
@@ -161,6 +174,13 @@ def test_the_more_candidates_the_more_photos_are_needed():
     assert made(1, 1, 1, 1, count=8).bears_out(candidates=12)  # 2 ** -8 = 0.0039 < 0.05 / 12
     assert not made(1, 1, 1, 1, count=8).bears_out(candidates=13)
     assert not made(1, 1, 1, 1, count=4).bears_out()
+
+
+def test_the_more_candidates_the_more_likely_is_the_object_by_chance():
+    found = made(1, 1, 1, usual=0.01, deficit=1, count=20)
+    found.pasted[:5, 3] += 1  # 15 of 20 above 0: p = 0.021
+    assert found.bears_out(candidates=2)
+    assert not found.bears_out(candidates=3)
 
 
 def test_a_sign_test_counts_what_lies_above():

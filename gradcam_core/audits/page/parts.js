@@ -104,6 +104,11 @@ const groupTitle = (group) => `${spoken(group.one.name)}, ${group.where}`;
       }
       if (group.is_still_surer) facts.push(`even with it hidden, the odds of the class are ${number(Math.exp(group.left))} ` +
         'times those of its other photos: they show it better than others do');
+      if (group.may_be_the_object) {
+        const missed = `, which may be chance, and without it they are ${number(Math.exp(-group.deficit))} times those of the class's other photos`;
+        facts.push(`pasted, it raises them ${times('usual')} times as much as the usual evidence does` +
+          `${group.log_odds.usual > 0 ? missed : ''}: it may be the thing itself`);
+      }
     }
     const line = make('p');
     line.append(link(photosOf(group.photos.length, group.count), { group: group.key }));
