@@ -204,6 +204,17 @@ def test_added_colours_are_those_of_the_engine_on_the_page_and_in_the_sheet(onlo
     assert_alike(tile(saved, 0, 1), gc.overlay(small, heat_map.heat, 0.6, "jet", "add").astype(int))
 
 
+def test_the_sheet_ends_each_row_with_the_card_of_all_layers(onlooker):
+    onlooker.see("two")
+    set_view(onlooker, fusion="product")
+    _, saved, written = sheet(onlooker)
+    names = ["tawny owl, product of all layers", "lynx, product of all layers"]
+    assert [text for text, _, _ in written if "all layers" in text] == names
+    for number, row in enumerate(TWO):
+        small = cv2.resize(photo(), tile(saved, number, 4).shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        assert_alike(tile(saved, number, 4), gc.overlay(small, row.fused("product"), 0.4, "jet").astype(int))
+
+
 def set_view(onlooker, **view: object) -> None:
     """What the page's own controls tell the grid."""
     onlooker.page.evaluate("(detail) => dispatchEvent(new CustomEvent('gradcam-view', { detail }))", view)
