@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gradcam_core.networks.zoo import DEFAULT
+from gradcam_core.pictures.render import lookup_table
 
 # How many frames are under way at most, and how many there were.
 WATCH = """() => {
@@ -20,6 +21,18 @@ WATCH = """() => {
         Object.assign(frames, { now: frames.now + 1, all: frames.all + 1, last: address });
         frames.most = Math.max(frames.most, frames.now);
         try { return await before(address, settings); } finally { frames.now--; }
+    };
+}"""
+# The server's answers, with peaks that are made by hand: the highest is neither the first nor the last.
+PEAKS = [4, 1, 8, 2, 6]
+SET_PEAKS = """(peaks) => {
+    const before = window.fetch;
+    window.fetch = async (...asked) => {
+        const reply = await before(...asked);
+        if (!/live\\/[0-9a-f]+$/.test(asked[0])) return reply;
+        const said = await reply.json();
+        said.maps.forEach((map, i) => { map.peak = peaks[i]; });
+        return new Response(JSON.stringify(said));
     };
 }"""
 PAINTED = "[...document.querySelectorAll('.lv-cards canvas')].length && document.querySelector('.lv-rate').textContent"
@@ -156,6 +169,28 @@ def test_colours_that_are_added_to_the_photo_are_added_to_the_frame(visitor):
     )
     assert heat.max() > 100  # there is something to be added
     assert np.quantile(np.abs(seen - np.minimum(255, frame + 0.6 * heat)), 0.95) <= 12
+
+
+def test_the_colours_and_the_scale_of_the_toolbar_are_those_of_the_frames(visitor):
+    visitor.page.evaluate(STILL)
+    visitor.page.evaluate(SET_PEAKS, PEAKS)
+    go_live(visitor)
+
+    def painted(scale: str, colormap: str) -> list[np.ndarray]:
+        seen = visitor.page.evaluate("frames.all")
+        visitor.page.evaluate(
+            "(detail) => dispatchEvent(new CustomEvent('gradcam-view', { detail }))",
+            {"scale": scale, "colormap": colormap},
+        )
+        visitor.page.wait_for_function("(seen) => frames.all > seen + 2", arg=seen)
+        return [visitor.colors(i, ".lv-heat")[..., :3].astype(int) for i in range(len(PEAKS))]
+
+    alone = [int(one.max()) for one in painted("each", "grey")]
+    assert min(alone[1:]) > 100
+    expected = [level * peak / max(PEAKS) for level, peak in zip(alone, PEAKS, strict=True)]
+    assert [int(one.max()) for one in painted("shared", "grey")] == pytest.approx(expected, abs=6)
+    known = {tuple(color) for color in lookup_table("viridis").tolist()}
+    assert {tuple(color) for one in painted("each", "viridis") for color in one.reshape(-1, 3).tolist()} <= known
 
 
 def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):
