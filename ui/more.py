@@ -76,7 +76,7 @@ class More(Showing):
         except gc.NetworkError:
             pass  # `fetch` has said why
         if name != ARTICLE:
-            gr.Warning(f"The other settings are made for {name}, which stays.", title=f"{ARTICLE} is not here")
+            gr.Warning(f"The other settings are made for {as_html(name)}, which stays.", title=f"{ARTICLE} is not here")
         if name != shown.network:
             shown = replace(shown, network=name, target=None, beside=())
         network = self._networks.load(name)

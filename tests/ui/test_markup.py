@@ -73,6 +73,15 @@ def test_what_a_link_asks_for_is_quoted_as_text(steps, asked):
         assert "onerror" not in Read(str(warning.message)).attributes
 
 
+def test_a_network_that_stays_where_the_articles_is_not_here_is_quoted_as_text(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    network = gc.Classifier(MARKUP, deep_network().model)
+    with pytest.warns(UserWarning, match="which stays") as caught:
+        Steps(Networks(started=network), str(tmp_path)).article(Shown(MARKUP))
+    (said,) = [str(warning.message) for warning in caught if "which stays" in str(warning.message)]
+    assert said == f"The other settings are made for {ESCAPED}, which stays."
+
+
 # --- the tests of the maps ---
 
 
