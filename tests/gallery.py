@@ -66,10 +66,19 @@ WILD = [  # names that are markup, end a line of code, and close quotes
     for row in (gc.Prediction(0, None, f"{MARKUP}\nimport no_such_module", 0.5), gc.Prediction(2, None, MARKUP, 0.2))
 ]
 LATE, LOST = ([explanation(NEWT, {"coarse": 1.0}, SEEN, photo=photo(height, 240))] for height in (150, 160))
+COARSE = [explanation(OWL, {"coarse": 1.0}, SEEN)]
 OWN = [explanation(OWL, {"coarse": 1.0}, SEEN, network="own")]  # it comes from a file
+SET = {  # as COARSE, but for one setting
+    "coarse-layercam": [explanation(OWL, {"coarse": 1.0}, SEEN, method="layercam")],
+    "coarse-probability": [explanation(OWL, {"coarse": 1.0}, SEEN, score="probability")],
+    "coarse-against": [explanation(OWL, {"coarse": 1.0}, SEEN, against=True)],
+    "coarse-noise": [explanation(OWL, {"coarse": 1.0}, SEEN, smoothing="noise")],
+}
 ANSWERS = {
     "against": AGAINST,
+    "coarse": COARSE,
     "own": OWN,
+    **SET,
     "one": ONE,
     "two": TWO,
     "held": HELD,
@@ -79,7 +88,7 @@ ANSWERS = {
     "none": None,
 }
 TITLES = {"own": "tawny owl", "one": "tawny owl", "two": "tawny owl, lynx", "held": "tawny owl, lynx rather than newt"}
-TITLES |= {"against": "tawny owl"}
+TITLES |= {"against": "tawny owl", "coarse": "tawny owl", **dict.fromkeys(SET, "tawny owl")}
 TITLES["wild"] = f"{MARKUP} import no such module, {MARKUP} rather than {MARKUP}"
 
 
@@ -144,11 +153,11 @@ class Onlooker(Visitor):
         self.show(name)
         self.page.wait_for_function(
             """(title) => {
-                const rows = document.querySelectorAll('.gx-row'), cards = document.querySelectorAll('.gx-card');
+                const [rows, cards] = ['.gx-row', '.gx-row .gx-card'].map((of) => document.querySelectorAll(of));
                 return document.querySelector('.gx-title').textContent === title && rows.length && !rows[0].isOld
                     && [...cards].every((card) => card.canvas.levels);
             }""",
-            arg=f"Evidence {'against' if name == 'against' else 'for'} {TITLES[name]}",
+            arg=f"Evidence {'against' if name.endswith('against') else 'for'} {TITLES[name]}",
         )
 
     def reset(self) -> None:

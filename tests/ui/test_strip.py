@@ -1,8 +1,10 @@
 """The strip of several photos in a browser, with answers that are made by hand: its ends, its scale, names in it."""
 
 import numpy as np
-from gallery import Onlooker
-from test_several import THUMBS, drop, found, say
+import pytest
+from gallery import MARKUP, SET, Onlooker
+from test_markup import MADE
+from test_several import THUMBS, drop, found, labels, let_fall, say
 
 SHARE = {"first": 2.0, "second": 8.0}  # peaks of two photos; what is shown has 16, and does not count here
 
@@ -54,3 +56,45 @@ def test_side_by_side_the_shared_scale_is_that_of_the_photos_and_not_of_what_is_
     assert np.abs(np.subtract(brightest(), [64, 255])).max() <= 1
     onlooker.page.get_by_label("each map", exact=True).check()
     assert brightest() == [255, 255]
+
+
+def test_a_photo_that_is_sent_late_is_not_turned_to_when_another_was_chosen_meanwhile(onlooker):
+    onlooker.see("two")
+    held = []
+    onlooker.page.route("**/upload", lambda route: route.continue_() if held else held.append(route))
+    with onlooker.page.expect_request("**/upload"):
+        let_fall(onlooker, "a.txt", "b.txt")
+    second = onlooker.hear(onlooker.page.locator(THUMBS).nth(1).click)
+    say(onlooker, **found(second, "ferret"))
+    late = onlooker.hear(held[0].continue_)
+    onlooker.page.unroute("**/upload")
+    assert (late["path"].rpartition("/")[2], late.get("ahead")) == ("a.txt", True)  # in idle time, and no more
+
+
+def test_names_of_files_and_classes_stay_text_in_the_strip_and_side_by_side(onlooker):
+    onlooker.see("two")
+    names, wrong = [f"{MARKUP}1", f"{MARKUP}2"], f"{MARKUP}2 is text, not a photo."
+    first = drop(onlooker, *names)
+    thumbs = onlooker.page.locator(f"{THUMBS} span")  # in the place of pictures that browsers do not know
+    thumbs.nth(1).wait_for()
+    assert thumbs.all_inner_texts() == names
+    second = onlooker.hear(lambda: say(onlooker, **found(first, MARKUP)))
+    onlooker.page.locator(THUMBS).nth(1).click()
+    say(onlooker, path=second["path"], error=wrong)
+    assert onlooker.page.locator(".gx-strip-said").inner_text() == wrong
+    onlooker.page.get_by_role("button", name="Side by side").click()
+    assert onlooker.page.locator(".gx-side-name").all_inner_texts() == [f"{MARKUP} · 42 %", "cannot be used"]
+    assert onlooker.page.locator(".gx-side .gx-why").all_inner_texts() == [names[0], wrong]
+    assert onlooker.page.evaluate(MADE) == 0
+
+
+@pytest.mark.parametrize("other", ["own", *SET])
+def test_what_was_said_with_another_network_or_another_setting_is_not_shown(onlooker, other):
+    onlooker.see("coarse")
+    first = drop(onlooker, "a.txt", "b.txt")
+    onlooker.hear(lambda: say(onlooker, **found(first, "stoat")))
+    assert labels(onlooker) == ["Photo 1 of 2, a.txt: stoat, 42 %", "Photo 2 of 2, b.txt"]
+    onlooker.see(other)
+    assert labels(onlooker) == ["Photo 1 of 2, a.txt", "Photo 2 of 2, b.txt"]
+    onlooker.see("coarse")
+    assert labels(onlooker) == ["Photo 1 of 2, a.txt: stoat, 42 %", "Photo 2 of 2, b.txt"]
