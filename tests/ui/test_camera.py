@@ -1,6 +1,7 @@
 """Live on the page, with the camera that Chromium makes up: a round thing that turns, before green."""
 
 import io
+import re
 
 import cv2
 import httpx
@@ -38,6 +39,17 @@ SET_PEAKS = """(peaks) => {
 PAINTED = "[...document.querySelectorAll('.lv-cards canvas')].length && document.querySelector('.lv-rate').textContent"
 PICTURES = """() => ['.lv-card canvas:not(.lv-heat)', '.lv-heat'].map((of) =>
     [...document.querySelectorAll(of)].map((canvas) => canvas.toDataURL()))"""
+
+# A camera that is opened when the test lets it.
+SLOW = """() => {
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wish) => {
+        window.media = null;
+        await new Promise((then) => { window.letOpen = () => { letOpen = null; then(); }; });
+        return window.media = await open(wish);
+    };
+}"""
+OFF = "window.media?.getTracks().every((track) => track.readyState === 'ended')"
 
 # A camera that sees red at the left or at the top, whichever way the phone is held, and blue beside it.
 STILL = """() => {
@@ -136,6 +148,51 @@ def test_another_method_goes_on_at_once(visitor):
     visitor.choose("#method-choice", "Score-CAM")
     visitor.page.locator(".lv-status", has_text="a method of one pass").wait_for()
     visitor.complaints[:] = [line for line in visitor.complaints if "400" not in line]  # Chromium's own
+
+
+def test_what_comes_late_of_an_older_stream_does_not_end_the_newer(visitor):
+    go_live(visitor)
+    page, held, frame = visitor.page, [], re.compile(r"/live/[0-9a-f]+$")
+    page.route(frame, lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request(frame):
+        pass
+    visitor.choose("#method-choice", "LayerCAM")
+    page.wait_for_function("(old) => frames.last !== old", arg=held[0].request.url)
+    with page.expect_response(lambda answer: answer.request == held[0].request) as late:
+        held[0].continue_()
+    assert late.value.status == 410
+    page.unroute(frame)
+    seen = page.evaluate("() => new Promise((then) => requestAnimationFrame(() => setTimeout(() => then(frames.all))))")
+    assert page.locator(".lv").is_visible()
+    page.wait_for_function("(seen) => frames.all > seen + 2", arg=seen)
+    assert page.locator(".lv-status").inner_text() == ""
+    visitor.complaints[:] = [line for line in visitor.complaints if "410" not in line]  # Chromium's own
+
+
+def test_a_camera_is_let_go_when_it_is_stopped_before_its_first_frame(visitor, server):
+    """While it is being opened, and while the server makes room for it."""
+    page, held = visitor.page, []
+
+    def begin() -> None:
+        page.locator("#go-live").click()
+        page.wait_for_function("Boolean(window.letOpen)")
+
+    page.evaluate(SLOW)
+    begin()
+    page.locator(".lv-stop").click()
+    page.evaluate("letOpen()")
+    page.wait_for_function(OFF)
+    assert not [url for url in visitor.requests if url.endswith("/live")]
+    page.route("**/live", lambda route: held.append(route))
+    begin()
+    with page.expect_request("**/live"):
+        page.evaluate("letOpen()")
+    page.locator(".lv-stop").click()
+    with page.expect_response("**/live/*/end"):
+        held[0].continue_()
+    page.wait_for_function(OFF)
+    assert not page.locator(".lv").is_visible()
+    assert room_for(server) == 5
 
 
 def test_a_phone_that_is_turned_gives_a_picture_that_is_turned(visitor):
