@@ -99,6 +99,19 @@ def test_what_dead_pages_left_goes_and_living_ones_lose_nothing(tmp_path):
     assert files_in(living) == {"ab/photo.jpg"}
 
 
+def test_after_the_machine_has_slept_other_pages_have_time_to_say_that_they_live(tmp_path):
+    own, other = tmp_path / "page-a", tmp_path / "page-b"
+    own.mkdir()
+    old(other / "ab" / "photo.jpg")
+    os.utime(other, (LONG_AGO, LONG_AGO))
+    sweeper = Sweeper(own, seconds=60)
+    sweeper._last = LONG_AGO  # when it looked last
+    sweeper.sweep()
+    assert files_in(other) == {"ab/photo.jpg"}
+    sweeper.sweep()
+    assert not other.exists()
+
+
 def test_no_link_leads_out_of_the_folder(tmp_path):
     own, other = tmp_path / "shared" / "page-a", tmp_path / "other"
     own.mkdir(parents=True)
