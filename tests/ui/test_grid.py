@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gallery import TWO, Onlooker
+from gallery import SIZE, TWO, Onlooker
 
 import gradcam_core as gc
 from gradcam_core.pictures.render import lookup_table, resize_heat
@@ -54,6 +54,21 @@ def test_on_a_shared_scale_without_any_evidence_nothing_is_hot(onlooker):
     onlooker.page.get_by_label("shared", exact=True).check()
     for card in range(2):
         assert (onlooker.colors(card)[..., :3] == lookup_table("jet")[0]).all()
+
+
+def test_a_card_that_comes_into_sight_has_what_was_set_meanwhile(onlooker):
+    onlooker.see("two")
+    last = "document.querySelectorAll('.gx-card')[5].isNear"
+    onlooker.page.set_viewport_size({"width": 1280, "height": 200})
+    onlooker.page.wait_for_function(f"!{last}")
+    onlooker.page.locator(".gx-colormaps label", has_text="grey").click()
+    onlooker.page.locator(".gx-threshold input").fill("0.5")
+    onlooker.page.set_viewport_size(SIZE)
+    onlooker.page.wait_for_function(last)
+    assert_painted(
+        onlooker.colors(5, ".gx-card canvas:not(.gx-lines)")[..., 0].astype(float), TWO[1].maps["coarse"].heat
+    )
+    assert onlooker.page.locator(".gx-card").nth(5).locator(".gx-lines").count() == 1
 
 
 def test_a_card_says_size_cell_and_peak_of_its_map(onlooker):
