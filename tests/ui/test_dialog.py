@@ -157,6 +157,16 @@ def test_the_focus_stays_in_the_dialog_and_returns_to_the_card_that_was_shown_la
     onlooker.page.wait_for_function(f"{focus} === 'Enlarge {NAMES[4]}'")
 
 
+def test_the_cross_and_a_click_beside_the_dialog_close_it_and_one_in_it_does_not(onlooker, enlarged):
+    enlarged.locator(".gx-stack").click()
+    assert enlarged.count() == 1
+    enlarged.locator(".gx-close").click()
+    enlarged.wait_for(state="detached")
+    box = onlooker.enlarge(3).bounding_box()
+    onlooker.page.mouse.click(box["x"] / 2, box["y"] + box["height"] / 2)
+    enlarged.wait_for(state="detached")
+
+
 def test_a_new_answer_closes_the_dialog(onlooker, enlarged):
     onlooker.page.evaluate("document.querySelector('#show-one').click()")  # behind the dialog
     onlooker.now = "one"
