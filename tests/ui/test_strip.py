@@ -58,6 +58,16 @@ def test_side_by_side_the_shared_scale_is_that_of_the_photos_and_not_of_what_is_
     assert brightest() == [255, 255]
 
 
+def test_side_by_side_a_photo_without_evidence_says_so(onlooker):
+    onlooker.see("two")
+    first = drop(onlooker, "a.txt", "b.txt")
+    second = onlooker.hear(lambda: say(onlooker, **found(first, "stoat")))
+    say(onlooker, **found(second, "ferret") | {"peak": 0})
+    onlooker.page.get_by_role("button", name="Side by side").click()
+    badges = onlooker.page.locator(".gx-side .gx-card").evaluate_all("all => all.map((one) => one.innerText)")
+    assert ["no evidence" in text for text in badges] == [False, True]
+
+
 def test_a_photo_that_is_sent_late_is_not_turned_to_when_another_was_chosen_meanwhile(onlooker):
     onlooker.see("two")
     held = []
@@ -86,6 +96,8 @@ def test_names_of_files_and_classes_stay_text_in_the_strip_and_side_by_side(onlo
     assert onlooker.page.locator(".gx-side-name").all_inner_texts() == [f"{MARKUP} · 42 %", "cannot be used"]
     assert onlooker.page.locator(".gx-side .gx-why").all_inner_texts() == [names[0], wrong]
     assert onlooker.page.evaluate(MADE) == 0
+    onlooker.page.locator(THUMBS).first.click()
+    assert onlooker.page.locator(".gx-strip-said").inner_text() == ""  # it was of the other photo
 
 
 @pytest.mark.parametrize("other", ["own", *SET])
