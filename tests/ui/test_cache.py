@@ -29,12 +29,12 @@ def twin() -> gc.Classifier:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory) -> tuple[str, str]:
-    """Two photos, neither of them square."""
-    folder = tmp_path_factory.mktemp("pair")
-    for seed, size in enumerate([(40, 24), (18, 30)]):
+    """Two photos, neither of them square, that visitors call the same: Gradio keeps each in a folder of its own."""
+    paths = [str(tmp_path_factory.mktemp("upload") / "photo.png") for _ in range(2)]
+    for seed, (path, size) in enumerate(zip(paths, [(40, 24), (18, 30)], strict=True)):
         noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
-        cv2.imwrite(str(folder / f"{seed}.png"), noise)
-    return str(folder / "0.png"), str(folder / "1.png")
+        cv2.imwrite(path, noise)
+    return paths[0], paths[1]
 
 
 def assert_same(found: gc.Explanation, expected: gc.Explanation) -> None:
