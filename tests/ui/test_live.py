@@ -171,6 +171,15 @@ def test_what_is_set_under_more_reaches_the_maps(live):
         begin(live, score="loss")
 
 
+def test_a_stream_keeps_its_network_when_another_visitor_begins_with_another(live):
+    stream, _ = begin(live), begin(live, network=DEFAULT)
+    body, photo = frame_of(noise(24, width=40))
+    answer = live.explain(stream, body)
+    expected = gc.explain(oblong_network("softmax"), photo, top=3)
+    assert answer["guesses"] == [{"name": one.name, "text": one.text} for one in expected.predictions]
+    assert [found["cells"] for found in answer["maps"]] == [list(one.raw.shape) for one in expected.maps.values()]
+
+
 @pytest.mark.parametrize("method", ["scorecam", "guided", "gradcan", None, 3])
 def test_a_method_that_takes_many_passes_is_refused(live, method):
     with pytest.raises(gc.SettingError, match="a method of one pass"):
