@@ -1,16 +1,23 @@
 """What stands before every request: foreign sites, too much at once, and calls that make no sense."""
 
+import asyncio
 import json
+import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import httpx
 import pytest
 from gradio.state_holder import StateHolder
 from serving import serve
+from starlette.requests import ClientDisconnect
 
+import app
 import gradcam_core as gc
+from ui.doors import Doors
 from ui.housekeeping import forget_sessions, session_capacity
+from ui.uploads import Allowance
 
 FILE = {"_type": "gradio.FileData"}
 NETWORK = next(iter(gc.NETWORKS))
@@ -246,3 +253,29 @@ def test_there_is_room_for_some_visitors_and_not_for_ten_thousand_on_a_small_mac
     assert session_capacity() == 800
     monkeypatch.setattr("ui.housekeeping._memory", lambda: 1e8)
     assert session_capacity() == 50
+
+
+def test_a_visitor_is_present_for_as_long_as_a_page_of_theirs_is_open():
+    present, seen = Counter(), []
+
+    async def page(scope, receive, send):
+        seen.append(dict(present))
+        if scope["then"]:  # a second page of the same visitor, or another one's
+            await doors({**scope, **scope["then"]}, receive, send)
+            seen.append(dict(present))
+        else:
+            raise ClientDisconnect
+
+    doors = Doors(page, Allowance(1, 1), present, [], is_strict=False)
+    second = {"path": "/gradio_api/heartbeat/b", "then": {"path": "/gradio_api/heartbeat/a", "then": None}}
+    scope = {"type": "http", "method": "GET", "path": "/gradio_api/heartbeat/a", "headers": [], "then": second}
+    with ThreadPoolExecutor(1) as other:  # the browser's driver has a loop in this one
+        other.submit(asyncio.run, doors(scope, None, None)).result()
+    assert seen == [{"a": 1}, {"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1, "b": 1}, {"a": 1}]
+    assert present == {}
+
+
+def test_the_page_keeps_the_states_of_no_more_visitors_than_there_is_room_for(monkeypatch, tmp_path):
+    monkeypatch.setattr("ui.housekeeping._memory", lambda: 16e9)
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    assert app._guards(app.arguments(), tmp_path, None)["state_session_capacity"] == 800
