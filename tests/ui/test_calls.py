@@ -90,6 +90,10 @@ def test_each_network_answers_with_its_own_classes(client, network, photo):
         assert [guess["name"] for guess in found] == [guess.name for guess in of.predict(gc.read_image(photo), 2)]
 
 
+def test_the_queue_takes_a_crowd_and_has_an_end(network):
+    assert 200 <= (page.build(Networks(started=network))._queue.max_size or 10**9) <= 1000
+
+
 def test_no_table_of_all_events_is_made_after_each(network):
     queue = page.build(Networks(started=network))._queue
     queue.events_recorded = 10_000
