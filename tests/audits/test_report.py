@@ -17,6 +17,7 @@ from gradcam_core.audits.rows import About, schema, write_about, write_part
 from gradcam_core.pictures.render import lookup_table, resize_heat
 
 HOSTILE = '<img src=x onerror="document.title=1">'
+NETWORK = f"net</title>{HOSTILE}"
 CLASSES = ("left", HOSTILE, "r&d")
 SHAPE = (3, 5)
 LAYER = {"name": "conv", "suffix": ""}
@@ -65,7 +66,7 @@ def audited(folder: Path, count: int, measures: str = "probability", more: float
     photos = folder / "photos & <more>"
     write_about(
         folder / "out",
-        About({"method": "gradcam"}, str(photos), f"net{HOSTILE}", measures, CLASSES, [LAYER], {}),
+        About({"method": "gradcam"}, str(photos), NETWORK, measures, CLASSES, [LAYER], {}),
     )
     rows = made_rows(photos, count)
     for row in rows:
@@ -258,8 +259,8 @@ def test_a_photo_is_enlarged_with_both_maps_and_the_arrows_lead_on(reader, repor
 
 
 def test_nothing_of_a_name_becomes_markup(reader):
-    assert reader.page.title() == f"Audit of net{HOSTILE}"
-    assert reader.page.locator("h1").inner_text() == f"Audit of net{HOSTILE}"
+    assert reader.page.title() == f"Audit of {NETWORK}"
+    assert reader.page.locator("h1").inner_text() == f"Audit of {NETWORK}"
     assert reader.page.locator("#classes tbody a", has_text=HOSTILE).count() == 1
     assert reader.page.evaluate("document.querySelectorAll('img[src=x], b').length") == 0
 
