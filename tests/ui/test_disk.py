@@ -93,9 +93,11 @@ def test_what_dead_pages_left_goes_and_living_ones_lose_nothing(tmp_path):
     os.utime(tmp_path / "page-dead", (LONG_AGO, LONG_AGO))
     old(tmp_path / "tmpold")
     old(living / "ab" / "photo.jpg")
+    os.utime(living, (LONG_AGO, LONG_AGO))
+    os.utime(old(tmp_path / "page-new" / "photo.jpg"))  # a page that has made it just now, and looked long ago
     Sweeper(living, seconds=7200).sweep()  # it keeps files for longer
     Sweeper(own, seconds=60).sweep()
-    assert {path.name for path in tmp_path.iterdir()} == {"page-a", "page-b"}
+    assert {path.name for path in tmp_path.iterdir()} == {"page-a", "page-b", "page-new"}
     assert files_in(living) == {"ab/photo.jpg"}
 
 
