@@ -150,6 +150,22 @@ def test_a_damaged_file_says_so_and_keeps_the_cause(content):
         read_image(content)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        noise("PNG", {}, (64, 48))[:-300],
+        noise("WEBP", {}, (64, 48))[:-300],
+        b"\xff\xd8\xff\xe0" + bytes(500),
+        b"II*\0" + bytes(500),
+    ],
+    ids=["cut short", "a short RIFF", "damaged", "no pixels of any kind"],
+)
+def test_what_the_decoder_found_wrong_is_the_cause_of_the_sentence(content):
+    with pytest.raises(PhotoError) as refused:
+        read_image(content)
+    assert re.match(r"[A-Z]\w+(Error|Exception)\(.+\)$", str(refused.value.__cause__))
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("kind", "options"), KINDS)
 def test_a_file_with_damage_anywhere_is_a_photo_or_a_sentence(kind, options):
