@@ -120,6 +120,25 @@ def test_a_circle_within_a_floor_is_seen():
     assert circles({"p": {"p.a"}, "p.a": {"p"}}) == set()  # a module may import from its own package's content
 
 
+def unexplained(source: str) -> list[int]:
+    """The lines that put an error into other words and do not say ``from`` which one."""
+    handlers = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)]
+    raised = [node for handler in handlers for node in ast.walk(handler) if isinstance(node, ast.Raise) and node.exc]
+    return [node.lineno for node in raised if node.cause is None or isinstance(node.cause, ast.Constant)]
+
+
+def test_an_error_in_other_words_keeps_the_one_that_was_its_cause():
+    for path in modules(ROOT).values():
+        assert unexplained(path.read_text(encoding="utf-8")) == [], path
+
+
+@pytest.mark.parametrize("cause", ["", " from None"])
+def test_an_error_that_hides_its_cause_is_seen(cause):
+    source = f"try:\n    work()\nexcept OSError as error:\n    raise ValueError(str(error)){cause}\n"
+    assert unexplained(source) == [4]
+    assert unexplained(source.replace(f"(str(error)){cause}", "(str(error)) from error")) == []
+
+
 def test_the_public_names_stay():
     assert set(gradcam_core.__all__) == PUBLIC
     assert all(getattr(gradcam_core, name) is not None for name in PUBLIC)
