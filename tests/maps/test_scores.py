@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny_networks import cam_network, noise, oblong_network
+from tiny_networks import cam_network, colour_network, noise, oblong_network
 
 import gradcam_core as gc
 
@@ -105,6 +105,19 @@ def test_equally_probable_classes_come_in_their_order():
     result = gc.explain(network, PHOTO)
     assert result.target.index == 11
     assert [prediction.index for prediction in result.predictions] == [11, 40, 70, 0, 1]
+
+
+@pytest.mark.parametrize("more", [{}, {"against": True}, {"smoothing": "flips"}, {"method": "scorecam"}])
+def test_of_equally_probable_classes_the_map_is_that_of_the_one_that_is_named(more):
+    """As much red as blue, in different places."""
+    network, photo = colour_network(), np.zeros((12, 12, 3), np.uint8)
+    photo[:, :4, 0] = photo[:, 6:10, 2] = 255
+    assert np.ptp(network.predict_logits(network.to_input(photo))) == 0
+    red, blue = gc.explain_classes(network, photo, ["red", "blue"], **more)
+    for found in (gc.explain(network, photo, **more), gc.explain_classes(network, photo, [1, None], **more)[1]):
+        assert found.target == red.target
+        assert_maps_agree(found.maps["conv"].raw, red.maps["conv"].raw)
+    assert not np.allclose(red.maps["conv"].raw, blue.maps["conv"].raw)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
