@@ -71,6 +71,21 @@ def test_the_map_of_a_class_is_that_of_the_logits_of_its_pixels(activation):
     assert first.target.text.endswith(" % of the photo")
 
 
+def test_a_pixel_that_two_classes_have_alike_is_the_first_ones():
+    """Black pixels are as red as they are blue; each is counted once."""
+    inputs = keras.Input((12, 20, 3))
+    looks = L.Conv2D(2, 1, activation="relu", name="looks")
+    row = L.Conv2D(2, 1, name="row")
+    model = keras.Model(inputs, row(looks(inputs)))
+    looks.set_weights([np.float32([[1, 0], [0, 0], [0, 1]])[np.newaxis, np.newaxis], np.zeros(2)])
+    row.set_weights([np.eye(2, dtype=np.float32)[np.newaxis, np.newaxis], np.zeros(2)])
+    photo = np.zeros((12, 20, 3), np.uint8)
+    photo[:5, :7, 0] = 90
+    photo[9:, :, 2] = 90
+    shares = {found.index: found.share for found in Classifier("colours", model).predict(photo)}
+    assert shares == pytest.approx({0: 180 / 240, 1: 60 / 240})
+
+
 def test_the_map_of_a_region_is_that_of_the_class_in_it(tmp_path):
     network = Classifier("seg", segmenter())
     _, maps = parts(network.model, network.to_input(PHOTO))
