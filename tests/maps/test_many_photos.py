@@ -5,11 +5,12 @@ import threading
 import keras
 import numpy as np
 import pytest
-from tiny_networks import deep_network, noise, oblong_network, seeded
+from tiny_networks import colour_network, deep_network, noise, oblong_network, seeded
 
-from gradcam_core import NetworkError, SettingError
+from gradcam_core import NetworkError, SettingError, explain
 from gradcam_core.capture import precision
 from gradcam_core.maps import gradients
+from gradcam_core.maps.many import many
 from gradcam_core.networks.classifier import Classifier
 
 LAYERS = ("conv1", "relu2")
@@ -35,6 +36,22 @@ def test_each_photo_of_a_batch_has_the_map_it_has_alone(method):
         for name in LAYERS:
             assert maps[name].shape == (5, *alone[name].shape)
             np.testing.assert_allclose(maps[name][row], alone[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("score", ["logit", "probability"])
+@pytest.mark.parametrize("smoothing", ["none", "flips"])
+def test_many_photos_have_the_maps_of_their_most_probable_classes(smoothing, score):
+    """Of a photo with as much red as blue, in different places, that of the first."""
+    network, photos = colour_network(), np.zeros((3, 12, 12, 3), np.uint8)
+    photos[:, :, :4, 0] = photos[:, :, 6:10, 2] = 255
+    photos[1, :3, :, 2] = photos[2, 10:, :, 0] = 255
+    batch = np.concatenate([network.to_input(photo) for photo in photos])
+    answers, maps = many(network, network.layers, "layercam", score, smoothing)(batch, np.zeros((3, 2), np.float32))
+    assert answers[0, 0] == answers[0, 1]
+    for i, target in enumerate(("red", "blue", "red")):
+        alone = explain(network, photos[i], target, method="layercam", score=score, smoothing=smoothing)
+        assert alone.maps["conv"].peak > 0
+        np.testing.assert_allclose(maps["conv"][i], alone.maps["conv"].raw, atol=1e-4 * alone.maps["conv"].peak)
 
 
 def test_a_network_that_takes_one_photo_gets_one_at_a_time():
