@@ -156,6 +156,20 @@ def test_passes_that_nobody_asks_for_any_more_are_forgotten_and_the_one_in_use_i
     assert sum(still) <= 16
 
 
+def test_a_network_does_not_grow_with_the_passes_that_are_asked_for():
+    """Each leaves its gradients in the graph that it was built on."""
+    network = cam_network()
+    batch, sizes = network.to_input(noise(12)), []
+    before = gradients.trace(network, ("relu",))(batch, 0)[1]["relu"]
+    for share in range(1, 60):
+        found = gradients.trace(network, ("relu",), lambda a, g, share=share: share * a[..., 0] * g[..., 0])
+        sizes.append(len(network.recording.operations))
+    assert max(sizes[30:]) < 1.1 * max(sizes[:30])
+    first = gradients.trace(network, ("relu",), lambda a, g: a[..., 0] * g[..., 0])(batch, 0)[1]["relu"]
+    np.testing.assert_allclose(found(batch, 0)[1]["relu"], 59 * first, rtol=1e-5)
+    np.testing.assert_allclose(gradients.trace(network, ("relu",))(batch, 0)[1]["relu"], before, rtol=1e-5)
+
+
 def test_a_pass_keeps_nothing_of_the_recording_that_it_was_made_of():
     network = cam_network()
     passed = gradients.trace(network, ("relu",))
