@@ -44,6 +44,14 @@ def test_a_pool_along_one_side_begins_a_stage_after_it():
     ]
 
 
+@pytest.mark.parametrize(("size", "cell"), [((12, 40), (2, 1)), ((24, 20), (1, 2)), ((12, 10), (2, 4))])
+def test_what_makes_one_side_smaller_without_a_stride_begins_a_stage(size, cell):
+    assert listed(conv("whole"), keras.layers.Resizing(*size), conv("after")) == [
+        ("whole", 1, (1, 1), True),
+        ("after", 2, cell, True),
+    ]
+
+
 @pytest.mark.parametrize(
     "up",
     [
