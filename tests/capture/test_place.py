@@ -139,6 +139,34 @@ def test_padding_that_a_window_takes_away_again_moves_nothing():
     assert gc.explain(network, noise(20), 0).maps["red"].raw.shape == (12, 24)
 
 
+class OnesOf(L.Layer):
+    """A convolution of TensorFlow's own, with a kernel of ones."""
+
+    def __init__(self, size, strides, padding, dilations):
+        super().__init__()
+        self.how = {"filters": tf.ones((*size, 3, 3)), "strides": strides, "padding": padding, "dilations": dilations}
+
+    def call(self, x):
+        return tf.nn.conv2d(x, **self.how)
+
+
+@pytest.mark.parametrize(
+    ("front", "cell"),
+    [
+        (lambda x: L.Conv2D(3, (5, 7), (2, 4))(L.ZeroPadding2D(((1, 2), (3, 4)))(x)), (2, 4)),
+        (lambda x: L.MaxPooling2D((5, 7), (2, 4))(L.ZeroPadding2D(((1, 2), (3, 4)))(x)), (2, 4)),
+        (lambda x: OnesOf((3, 3), 1, "VALID", (1, 3))(L.ZeroPadding2D(((1, 1), (5, 5)))(x)), (1, 1)),
+        (OnesOf((5, 7), (2, 4), [[0, 0], [1, 2], [3, 4], [0, 0]], 1), (2, 4)),
+    ],
+    ids=["convolution", "pool", "dilation", "padding of its own"],
+)
+def test_a_window_takes_padding_away_by_its_own_height_and_width(front, cell):
+    """Four columns of padding are left, and no row."""
+    (layer,) = gc.select(red_behind(front), "red")
+    assert layer.cell == cell
+    assert layer.shape[:2] == (48 / cell[0], (96 + 4) / cell[1])
+
+
 @pytest.mark.parametrize(
     "front",
     [
