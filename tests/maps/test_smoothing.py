@@ -151,3 +151,15 @@ def test_a_shift_that_does_not_fit_the_cells_is_refused():
     network = Classifier("odd", keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))))
     with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
         gc.explain(network, noise(), smoothing="shifts")
+
+
+@pytest.mark.parametrize("size", [(12, 13), (13, 12)])
+def test_one_side_of_one_layer_is_enough_to_refuse_a_shift(size):
+    inputs = keras.Input((*size, 3))
+    x = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="fine")(inputs)
+    x = keras.layers.Conv2D(3, 3, strides=2, padding="same", activation="relu", name="coarse")(x)  # 6 and 7 cells
+    network = Classifier("odd", keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))))
+    assert gc.explain(network, noise(), 1, "fine", smoothing="shifts").maps["fine"].raw.shape == size
+    for layers in (["fine", "coarse"], "coarse"):
+        with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
+            gc.explain(network, noise(), 1, layers, smoothing="shifts")
