@@ -118,6 +118,20 @@ def test_a_check_is_the_mean_over_its_draws_of_what_is_left_of_each_map():
     np.testing.assert_allclose(check.ssim["relu2"], np.mean(similar, axis=0), rtol=1e-5)
 
 
+def test_how_faint_a_map_is_makes_no_difference():
+    network, photo = oblong_network(), noise(12, width=20)
+
+    def make_maps(copy):
+        raw = explain(copy, photo, 1, "relu2").maps["relu2"].raw
+        return {"plain": raw, "faint": raw * np.float32(1e-30)}
+
+    check = randomisation_test(network, make_maps, blocks=3, draws=1)
+    assert check.passes["plain"] is not None
+    assert check.passes["faint"] == check.passes["plain"]
+    for values in (check.rank_correlation, check.ssim):
+        np.testing.assert_allclose(values["faint"], values["plain"], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{}, {"method": "layercam"}, {"score": "probability", "instead_of": 3}, {"against": True, "smoothing": "flips"}],
