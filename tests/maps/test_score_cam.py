@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny_networks import deep_network, noise, seeded
+from tiny_networks import cam_network, deep_network, noise, seeded
 
 import gradcam_core as gc
 from gradcam_core.maps import gradients
@@ -76,6 +76,18 @@ def test_score_cam_is_its_algorithm():
                 channels.append(channel)
         weights = np.exp(gains) / np.exp(gains).sum()
         np.testing.assert_allclose(heat_map.raw, np.tensordot(weights, channels, 1), rtol=1e-4, atol=1e-6)
+
+
+def test_channels_count_however_faint_they_are():
+    strong, faint = cam_network(), cam_network()
+    for layer, size in (("conv", 1e-9), ("head", 1e9)):
+        kernel, bias = faint.model.get_layer(layer).get_weights()
+        faint.model.get_layer(layer).set_weights([kernel * size, bias * (size if layer == "conv" else 1)])
+    expected, found = (
+        gc.explain(network, noise(12), 1, "relu", method="scorecam").maps["relu"] for network in (strong, faint)
+    )
+    assert not expected.is_empty
+    np.testing.assert_allclose(found.raw * 1e9, expected.raw, atol=1e-4 * expected.peak)
 
 
 def test_score_cam_tells_how_far_it_is_and_can_be_stopped():
