@@ -36,6 +36,13 @@ def test_an_empty_map_hides_nothing():
     assert hidden.share == 0
 
 
+def test_a_faint_map_hides_what_a_strong_one_does():
+    strong, faint = (hide_hottest(region_network(), lamp(), "lit", of_region() * size, 0.1) for size in (1, 1e-30))
+    assert faint.share == strong.share > 0
+    np.testing.assert_array_equal(faint.photo, strong.photo)
+    assert (faint.photo != lamp()).any()
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, "half", True, float("nan")])
 def test_the_share_to_hide_is_checked(share):
     with pytest.raises(SettingError, match="from 0 to 1"):
