@@ -51,6 +51,21 @@ def test_the_colours_are_rgb_and_not_bgr():
     assert lookup_table("grey").tolist() == [[level] * 3 for level in range(256)]
 
 
+@pytest.mark.parametrize(
+    ("colormap", "lowest", "middle", "highest"),
+    [
+        ("jet", (0, 0, 128), (130, 255, 126), (128, 0, 0)),
+        ("turbo", (48, 18, 59), (164, 252, 60), (122, 4, 3)),
+        ("viridis", (68, 1, 84), (33, 145, 140), (253, 231, 37)),
+        ("magma", (0, 0, 4), (183, 55, 121), (252, 253, 191)),
+        ("inferno", (0, 0, 4), (188, 55, 84), (252, 255, 164)),
+    ],
+)
+def test_a_colour_map_is_the_one_that_is_known_by_its_name(colormap, lowest, middle, highest):
+    """As Matplotlib and the authors of turbo have published them."""
+    assert np.abs(lookup_table(colormap)[[0, 128, 255]] - np.array([lowest, middle, highest])).max() <= 1
+
+
 @pytest.mark.parametrize("colormap", ["magma", "inferno", "viridis", "grey"])
 def test_an_even_colour_map_grows_brighter_with_the_evidence(colormap):
     brightness = lookup_table(colormap).astype(float) @ [0.299, 0.587, 0.114]
