@@ -60,6 +60,14 @@ def test_many_layers_make_several_rows(count, rows):
     assert len({top for _, top, _, _ in boxes}) == rows
 
 
+def test_several_rows_are_read_like_a_page():
+    sheet = contact_sheet(GREY_PHOTO, heats(7), colormap="grey")
+    boxes = tile_boxes(sheet)  # from left to right, and from top to bottom
+    assert len({left for left, _, _, _ in boxes}) == 4
+    middles = [int(sheet[(top + bottom) // 2, (left + right) // 2, 0]) for left, top, right, bottom in boxes]
+    assert middles == [100, *(round(60 + 0.4 * round(255 * n / 7)) for n in range(1, 8))]
+
+
 def test_hundreds_of_layers_make_a_sheet_and_not_a_ribbon():
     height, width = contact_sheet(GREY_PHOTO, heats(400)).shape[:2]
     assert 0.5 < height / width < 2
