@@ -62,6 +62,12 @@ def test_a_sheet_says_what_its_colours_stand_for():
     assert len(contact_sheet(photo, {})) == len(each) - 40  # nothing is coloured there
 
 
+@pytest.mark.parametrize("highest", [None, 7.5])
+def test_the_bar_of_a_sheet_has_its_colours(highest):
+    sheet = contact_sheet(noisy_photo(), {"a": np.eye(3), "b": np.ones((2, 5))}, colormap="magma", highest=highest)
+    np.testing.assert_array_equal(sheet[-48:-8, 16:416], colorbar("magma", 400, highest))
+
+
 @pytest.mark.parametrize("size", [(60, 300), (700, 90), (2000, 3000)])
 def test_under_a_picture_of_any_shape_it_can_be_read(size):
     photo = noisy_photo(*size)

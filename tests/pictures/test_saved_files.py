@@ -11,7 +11,7 @@ import pytest
 from tiny_networks import noise, oblong_network
 
 import gradcam_core as gc
-from gradcam_core.pictures.colorbar import HEIGHT, with_colorbar
+from gradcam_core.pictures.colorbar import HEIGHT, colorbar, with_colorbar
 from gradcam_core.pictures.regions import outlined
 from gradcam_core.pictures.render import resize_heat
 
@@ -121,6 +121,12 @@ def test_a_colour_bar_under_each_overlay_says_what_its_colours_stand_for(explain
         assert picture(tmp_path / entry["heat"]).shape == (174, 270)
     fused = with_colorbar(gc.overlay(PHOTO, explained.fused()), "jet")  # of peaks, whatever the others are scaled to
     assert_is_this_picture(tmp_path / content["fused"], fused)
+
+
+def test_a_colour_bar_has_the_colours_of_what_it_stands_under(explained, tmp_path):
+    content = json.loads(explained.save(tmp_path, colorbar=True, colormap="viridis", fusion="product").read_text())
+    for name in (*(entry["overlay"] for entry in content["maps"]), content["fused"]):
+        assert np.abs(picture(tmp_path / name)[174:].astype(int) - colorbar("viridis", 270)).mean() < 3
 
 
 def test_boxes_are_written_as_coco_and_drawn_on_the_photo(explained, tmp_path):
