@@ -137,6 +137,16 @@ def test_the_zip_holds_each_class_as_it_is_shown(tmp_path, style):
         assert (display["opacity"], display["colormap"], display["highest"]) == (style.opacity, style.colormap, highest)
 
 
+def test_everything_is_added_fused_and_outlined_as_it_is_shown(tmp_path):
+    style = Style(0.6, "viridis", threshold=0.4, mode="add", fusion="product")
+    found = entries(everything(ONE, style, str(tmp_path)))
+    look = {"opacity": 0.6, "colormap": "viridis", "mode": "add"}
+    ONE[0].save(tmp_path / "own", **look, fusion="product", colorbar=True, boxes=0.4)
+    expected = {file.name: file.read_bytes() for file in (tmp_path / "own").iterdir() if file.suffix != ".npz"}
+    assert {"boxes.json", "fused_product.jpg", "manifest.json"} < set(expected)
+    assert expected.items() <= {name.rpartition("/")[2]: content for name, content in found.items()}.items()
+
+
 def test_the_same_answer_is_stored_once_and_another_style_apart(tmp_path):
     first = everything(ONE, STYLE, str(tmp_path))
     assert everything(ONE, STYLE, str(tmp_path)) == first
