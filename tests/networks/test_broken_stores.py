@@ -15,7 +15,7 @@ from gradcam_core.networks.weights import fetch
 
 
 def endless(announced: int | None):
-    """Sends for as long as somebody takes it."""
+    """Sends for as long as somebody takes it, up to a hundred times the file: the disk is a real one."""
 
     def answer(handler):
         handler.send_response(200)
@@ -24,7 +24,7 @@ def endless(announced: int | None):
         handler.server.sent = 0  # before the header, which may be all that is read
         handler.end_headers()
         try:
-            while not handler.server.over.is_set():
+            while not handler.server.over.is_set() and handler.server.sent < 80e6:
                 handler.wfile.write(bytes(1 << 20))
                 handler.server.sent += 1 << 20
         except OSError:
