@@ -6,6 +6,8 @@ import pytest
 from tiny_networks import cam_network, colour_network, noise, oblong_network
 
 import gradcam_core as gc
+from gradcam_core.maps import gradients
+from gradcam_core.pictures.render import resize_heat
 
 PHOTO = noise(12)
 
@@ -51,6 +53,27 @@ def test_the_probability_of_one_sigmoid_is_that_of_two_classes():
     for t, sign in ((0, -1), (1, 1)):
         assert_maps_agree(raw(network, t, "probability"), 2 * p * (1 - p) * raw(network, t))
         assert_maps_agree(raw(network, t, "probability"), sign * 2 * p * (1 - p) * raw(network, 1))
+
+
+def test_methods_of_several_passes_explain_the_probability_too():
+    network, photo = oblong_network("softmax"), noise(12, width=20)
+    batch, channels = network.to_input(photo), gradients.trace(network, ("relu2",), lambda a, g: a)
+
+    def map_of(photo=photo, score="probability", **how) -> gc.HeatMap:
+        return gc.explain(network, photo, 1, "relu2", score=score, **how).maps["relu2"]
+
+    plain = map_of()
+    assert_maps_agree(map_of(smoothing="flips").raw, (plain.raw + map_of(photo[:, ::-1]).raw[:, ::-1]) / 2)
+    map_of(score="logit", method="guided")  # whose passes are others
+    guided = gradients.guided_backpropagation(network, "probability")(batch, np.eye(4, dtype=np.float32)[1])
+    expected = resize_heat(plain.heat, width=20, height=12) * plain.peak * np.abs(guided).max(-1)
+    assert_maps_agree(map_of(method="guided").raw, expected)
+    activation = channels(batch, 0)[1]["relu2"]
+    activation = activation[..., np.ptp(activation, (0, 1)) > 0]
+    masks = [resize_heat((a - a.min()) / np.ptp(a), width=20, height=12) for a in np.moveaxis(activation, -1, 0)]
+    seen = np.stack([batch[0] * ((mask - mask.min()) / np.ptp(mask))[..., None] for mask in masks])
+    gains = np.exp(network.model(seen).numpy()[:, 1])  # the photo in black is the same for all
+    assert_maps_agree(map_of(method="scorecam").raw, activation @ (gains / gains.sum()))
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
