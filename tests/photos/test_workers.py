@@ -24,6 +24,7 @@ from gradcam_core.photos.decoding import decode
 
 STILL_PHOTOS = [overlapping_png, overlapping_webp]
 ROOT = Path(__file__).resolve().parents[2]
+LARGE = encode(Image.new("RGB", (8000, 5000), (200, 30, 90)), "JPEG", progressive=True)  # takes half a second
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="decodes in place where memory has a name")
 
 
@@ -138,6 +139,11 @@ def test_a_photo_that_takes_too_much_memory_says_so_and_its_worker_goes_on():
     assert read_image(noise("PNG", {})).shape == (24, 20, 3)
 
 
+def test_a_worker_may_take_the_memory_of_a_photo_of_its_size_and_no_more():
+    worker = idle_worker()
+    assert 0 < worker.rlimit(psutil.RLIMIT_AS)[0] - worker.memory_info().vms < 200e6
+
+
 def test_what_a_photo_may_take_grows_with_its_pixels():
     """40 megapixels take more than any small photo may; a file that says so and has few is no such photo."""
     honest = encode(Image.new("RGB", (8000, 5000), (200, 30, 90)), "JPEG", progressive=True)
@@ -157,13 +163,12 @@ def test_a_large_photo_leaves_no_memory_behind():
 
 
 def test_a_worker_killed_at_work_costs_its_own_answer_only():
-    large = encode(Image.new("RGB", (8000, 5000), (200, 30, 90)), "JPEG", progressive=True)
     worker = idle_worker()
     before, answers = sum(worker.cpu_times()), []
 
     def visit():
         try:
-            answers.append(read_image(large))
+            answers.append(read_image(LARGE))
         except PhotoError as error:
             answers.append(str(error))
 
@@ -190,6 +195,27 @@ def test_a_worker_that_never_answers_is_ended_and_another_one_does():
     workers._state.idle[-1].questions.settimeout(0.2)
     worker.suspend()
     assert read_image(noise("PNG", {})).shape == (24, 20, 3)
+    worker.wait(20)
+
+
+def test_a_worker_that_stops_at_work_is_ended_in_time(monkeypatch):
+    monkeypatch.setattr(workers, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(workers._state, "idle", [])
+    worker, answers = idle_worker(), []
+    before = sum(worker.cpu_times())
+
+    def visit():
+        with pytest.raises(PhotoError, match="too complex") as refused:
+            read_image(LARGE)
+        answers.append(refused)
+
+    visitor = threading.Thread(target=visit, daemon=True)
+    visitor.start()
+    while sum(worker.cpu_times()) < before + 0.05:
+        continue
+    worker.suspend()
+    visitor.join(20)
+    assert len(answers) == 1
     worker.wait(20)
 
 
