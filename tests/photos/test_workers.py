@@ -144,6 +144,12 @@ def test_a_worker_may_take_the_memory_of_a_photo_of_its_size_and_no_more():
     assert 0 < worker.rlimit(psutil.RLIMIT_AS)[0] - worker.memory_info().vms < 200e6
 
 
+def test_a_worker_keeps_no_photos_file_open():
+    worker = idle_worker()
+    before = worker.num_fds()
+    assert (idle_worker(), worker.num_fds()) == (worker, before)
+
+
 def test_what_a_photo_may_take_grows_with_its_pixels():
     """40 megapixels take more than any small photo may; a file that says so and has few is no such photo."""
     honest = encode(Image.new("RGB", (8000, 5000), (200, 30, 90)), "JPEG", progressive=True)
