@@ -130,6 +130,18 @@ def test_a_gain_by_some_of_the_draws_is_their_share():
     assert result.random.drop == 0
 
 
+def test_draws_that_gain_are_counted_beside_those_that_lose():
+    """The class wants red in one region and none in another; a random map dims more of the first, or of the second."""
+    network = region_network()
+    kernel, bias = network.model.get_layer("region").get_weights()
+    kernel[6:10, 2:10, 0, 0] = -5 / 32
+    network.model.get_layer("region").set_weights([kernel, bias])
+    draws = [keep_hottest(network, PHOTO, "lit", random_map((HEIGHT, WIDTH), seed)) for seed in range(3)]
+    gained = sum(explained > whole for whole, explained in draws)
+    assert 0 < gained < 3
+    assert assess(network, explain(network, PHOTO, "lit"), steps=1).random.increase == pytest.approx(100 * gained / 3)
+
+
 @pytest.mark.parametrize("key", ["red", "centre"])
 def test_a_map_is_measured_as_it_would_be_alone(key):
     network = region_network()
