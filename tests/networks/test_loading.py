@@ -95,6 +95,13 @@ def test_a_network_compiled_with_a_loss_of_its_own_is_explained(tmp_path):
     assert gc.explain(network, noise(12, width=20)).maps["conv"].raw.shape == (10, 18)
 
 
+def test_so_is_one_in_an_old_file(tmp_path):
+    trained = model(seed=1)
+    trained.compile(keras.optimizers.SGD(0.1), loss=own_loss)
+    trained.save(tmp_path / "mine.h5")
+    assert len(probabilities(gc.load(tmp_path / "mine.h5"))) == 3
+
+
 class Loads(list):
     """A progress that collects what is read from a file."""
 
