@@ -129,6 +129,13 @@ def test_a_colour_bar_has_the_colours_of_what_it_stands_under(explained, tmp_pat
         assert np.abs(picture(tmp_path / name)[174:].astype(int) - colorbar("viridis", 270)).mean() < 3
 
 
+def test_the_bar_of_a_saved_sheet_says_what_is_painted_as_the_hottest(explained, tmp_path):
+    explained.save(tmp_path, highest=2.5)
+    bar = picture(tmp_path / "contact_sheet.jpg")[-48:-8, 16:416].astype(int)
+    right, wrong = (np.abs(bar - colorbar("jet", 400, highest)).mean() for highest in (2.5, None))
+    assert right < wrong / 2
+
+
 def test_boxes_are_written_as_coco_and_drawn_on_the_photo(explained, tmp_path):
     content = json.loads(explained.save(tmp_path, boxes=0.6, photo_name="street.png", highest=1e9).read_text())
     assert content["boxes"] == "boxes.json"
@@ -173,6 +180,7 @@ def test_a_manifest_is_whole_or_not_there(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (tmp_path / "cut" / "contact_sheet.jpg").exists()
     assert not (tmp_path / "cut" / "manifest.json").exists()
+    assert list(tmp_path.rglob("*.part")) == []
     assert not whole.exists()  # of the explanation before, whose pictures have been written over
 
 
