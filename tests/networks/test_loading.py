@@ -64,6 +64,16 @@ def test_a_file_by_another_way_is_the_same_network(tmp_path, monkeypatch):
     assert gc.load("mine.keras") is gc.load(tmp_path / "folder" / ".." / "mine.keras")
 
 
+def test_files_of_one_name_are_networks_of_their_own(tmp_path):
+    paths, trained = [tmp_path / name / "best.keras" for name in ("first", "second")], model(seed=1)
+    for seed, path in enumerate(paths):
+        path.parent.mkdir()
+        save(path, seeded(trained, seed), 1_700_000_000_000_000_000)
+    assert paths[0].stat().st_size == paths[1].stat().st_size
+    first, second = map(gc.load, paths)
+    assert probabilities(first) != probabilities(second)
+
+
 def test_settings_of_a_file_make_networks_of_their_own(tmp_path):
     path = tmp_path / "mine.keras"
     save(path, model(seed=1), 1_700_000_000_000_000_000)
