@@ -7,12 +7,15 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import cv2
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from tiny_networks import noise, oblong_network
 
 import gradcam_core as gc
@@ -124,6 +127,23 @@ def test_frames_that_wait_for_photos_wait_together(live, monkeypatch):
         for stream in streams:  # one after the other, as they are explained
             assert live.explain(stream, body)["maps"] == []
         assert 0.3 < time.monotonic() - started < 0.7
+
+
+def test_frames_that_come_at_once_are_explained_one_after_the_other(live, monkeypatch):
+    streams, (body, _) = [begin(live), begin(live)], frame_of(noise(24, width=40))
+    both, load, met = threading.Barrier(2), live._networks.load, []
+
+    def meet(name: str) -> gc.Classifier:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)
+            met.append(name)
+        return load(name)
+
+    monkeypatch.setattr(live._networks, "load", meet)
+    with TestClient(Starlette(routes=live.routes)) as client, ThreadPoolExecutor(2) as visitors:
+        answers = visitors.map(lambda one: client.post(f"{live_module.PATH}/{one.name}", content=body), streams)
+        assert [len(answer.json()["maps"]) for answer in answers] == [2, 2]
+    assert met == []
 
 
 def test_an_address_may_have_all_streams_until_another_asks(live):
