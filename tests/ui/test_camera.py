@@ -7,6 +7,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from gallery import MARKUP
 from PIL import Image
 
 from gradcam_core.networks.zoo import DEFAULT
@@ -34,6 +35,19 @@ SET_PEAKS = """(peaks) => {
         const said = await reply.json();
         said.maps.forEach((map, i) => { map.peak = peaks[i]; });
         return new Response(JSON.stringify(said));
+    };
+}"""
+# The server's answers with one name in place of all.
+SET_NAMES = """(name) => {
+    const before = window.fetch;
+    window.fetch = async (...asked) => {
+        const reply = await before(...asked);
+        if (!/live(\\/[0-9a-f]+)?$/.test(asked[0])) return reply;
+        const said = await reply.json();
+        said.layers?.forEach((one) => { one.layer = name; });
+        said.guesses?.forEach((one) => { one.name = name; });
+        for (const of of ['about', 'error']) if (said[of]) said[of] = name;
+        return new Response(JSON.stringify(said), { status: reply.status });
     };
 }"""
 PAINTED = "[...document.querySelectorAll('.lv-cards canvas')].length && document.querySelector('.lv-rate').textContent"
@@ -248,6 +262,18 @@ def test_the_colours_and_the_scale_of_the_toolbar_are_those_of_the_frames(visito
     assert [int(one.max()) for one in painted("shared", "grey")] == pytest.approx(expected, abs=6)
     known = {tuple(color) for color in lookup_table("viridis").tolist()}
     assert {tuple(color) for one in painted("each", "viridis") for color in one.reshape(-1, 3).tolist()} <= known
+
+
+def test_names_stay_text_beside_the_camera(visitor, stages):
+    visitor.page.evaluate(SET_NAMES, MARKUP)
+    go_live(visitor)
+    texts = {of: visitor.page.locator(of).all_inner_texts() for of in (".lv-name", ".lv-about", ".lv-card code")}
+    assert texts == {".lv-name": [MARKUP], ".lv-about": [MARKUP], ".lv-card code": [MARKUP] * len(stages)}
+    assert visitor.page.locator(".lv-others").inner_text().count(MARKUP) == 2
+    httpx.post(f"{visitor.page.evaluate('frames.last')}/end")
+    visitor.page.locator(".lv-status", has_text=MARKUP).wait_for()
+    assert visitor.page.locator("#live :is([onerror], [src=x])").count() == 0
+    visitor.complaints[:] = [line for line in visitor.complaints if "410" not in line]  # Chromium's own
 
 
 def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):
