@@ -20,7 +20,7 @@ HOSTILE = '<img src=x onerror="document.title=1">'
 NETWORK = f"net</title>{HOSTILE}"
 CLASSES = ("left", HOSTILE, "r&d")
 SHAPE = (3, 5)
-LAYER = {"name": "conv", "suffix": ""}
+LAYER = {"name": "conv<b>1", "suffix": ""}
 
 
 def heat(seed: int) -> np.ndarray:
