@@ -84,6 +84,7 @@ def test_behind_a_proxy_any_name_is_the_pages_and_the_tools_still_look_at_the_si
     with serve(tmp_path, "--mcp", GRADIO_ROOT_PATH="/cam") as server:
         assert ping(server.url, Host="cam.example", Origin="https://cam.example") == 200
         assert ping(server.url, Origin="https://cam.example", X_Forwarded_Host="cam.example") == 200
+        assert ping(server.url, Origin="null") == 403  # a page in a sandbox, or a file
         assert ping(server.url, Host="cam.example", Origin="https://evil.example") == 403
 
 
