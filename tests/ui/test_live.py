@@ -110,10 +110,12 @@ def test_photos_go_first(live, monkeypatch):
     assert len(answers[0]["maps"]) == 2
 
 
-def test_a_photo_that_fails_lets_frames_go_on():
+def test_a_photo_that_fails_lets_frames_go_on_when_there_is_no_other():
     turns = Turns()
-    with pytest.raises(KeyError), turns.photo():
-        raise KeyError
+    with turns.photo():
+        with pytest.raises(KeyError), turns.photo():
+            raise KeyError
+        assert not turns.await_frame(0)
     assert turns.await_frame(0)
 
 
