@@ -61,6 +61,8 @@ def test_files_of_one_who_left_are_gone_and_those_of_one_who_goes_on_stay(browse
         second.click()
         looker.wait_for_title(name)
         assert looker.page.evaluate("document.querySelector('.gx-card img').naturalWidth") == 320
+        looker.page.get_by_role("button", name="Example photo: lion").click()  # its file is as old
+        looker.wait_for_title("lion")
         assert looker.complaints == []
         looker.page.close()
 
