@@ -118,6 +118,8 @@ def test_no_file_can_be_slipped_into_another_argument(tool_server, photos, argum
     [
         ("predict", {"network": "vgg"}, f"'vgg' is not one of ['{DEFAULT}', 'VGG16'"),
         ("predict", {"top": 0}, "0 is less than the minimum of 1"),
+        ("predict", {"top": 1001}, "1001 is greater than the maximum of 1000"),
+        ("test", {"steps": 65}, "65 is greater than the maximum of 64"),
         ("explain", {"target": "teapto"}, "Nearest: teapot"),
         ("explain", {"layers": ["block9"]}, "has no layer 'block9'"),
         ("explain", {"image": "data:image/png;base64,AAAA"}, "is not a picture that can be read"),
