@@ -68,6 +68,25 @@ def test_the_way_back_up_returns_to_the_stage_of_its_size(up):
     ]
 
 
+def up_by(*factors):
+    return keras.layers.UpSampling2D(factors)
+
+
+def transposed(*strides):
+    return keras.layers.Conv2DTranspose(4, 3, strides, padding="same", name="up")
+
+
+@pytest.mark.parametrize("way", [up_by, transposed])
+@pytest.mark.parametrize("sides", [(1, 2), (2, 1), (2, 3)])
+def test_one_side_that_comes_back_up_returns_to_the_stage_of_its_size(sides, way):
+    found = listed(conv("first"), conv("down", sides), way(*sides), conv("last"), size=(24, 36))
+    assert [layer for layer in found if layer[0] != "up"] == [
+        ("first", 1, (1, 1), False),
+        ("down", 2, sides, True),
+        ("last", 1, (1, 1), True),
+    ]
+
+
 def test_a_transposed_convolution_leads_back_up_by_its_strides():
     up = keras.layers.Conv2DTranspose(4, 3, 2, padding="same", activation="relu", name="up")
     assert listed(conv("first"), conv("down", 4, 5), conv("deep"), up, conv("last")) == [
