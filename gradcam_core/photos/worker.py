@@ -116,7 +116,7 @@ def _answer(file: int, size: int, name: str, memory: _Memory) -> dict:
     except OSError as error:
         return {"sentence": f"{name} cannot be read: {error.strerror}.", "cause": repr(error)}
     except PhotoError as error:
-        return {"sentence": str(error), "cause": repr(error.__cause__)[:1000]}
+        return {"sentence": str(error), "cause": error.__cause__ and repr(error.__cause__)[:1000]}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)

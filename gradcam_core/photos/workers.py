@@ -108,7 +108,8 @@ def decode(content: bytes | BinaryIO, name: str) -> np.ndarray:
             if answer is None:
                 raise too_complex(name)
             if "sentence" in answer:
-                raise PhotoError(answer["sentence"]) from ValueError(answer["cause"])
+                cause = answer["cause"] and ValueError(answer["cause"])
+                raise PhotoError(answer["sentence"]) from cause
             photo = np.empty(answer["shape"], np.uint8)
             os.preadv(worker.memory.fileno(), [photo.data], 0)
             return photo

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from fuzzing import Watch
 from hostile_files import HOSTILE, overlapping_jpeg, overlapping_png, overlapping_tiff, overlapping_webp
-from photo_files import KINDS, encode, few_colours, noise
+from photo_files import KINDS, encode, few_colours, giant_png, noise
 from PIL import Image
 
 from gradcam_core.errors import PhotoError
@@ -68,14 +68,15 @@ def test_a_worker_gives_exactly_what_decoding_in_place_gives(kind, options):
     np.testing.assert_array_equal(read_image(content), decode(content, "The photo"))
 
 
-def test_a_worker_gives_the_sentence_and_the_cause_of_decoding_in_place():
-    content = noise("PNG", {})[:-30]
+@pytest.mark.parametrize("content", [noise("PNG", {})[:-30], giant_png(), b"text"])
+def test_a_worker_gives_the_sentence_and_the_cause_of_decoding_in_place(content):
     with pytest.raises(PhotoError) as here:
         decode(content, "The photo")
     with pytest.raises(PhotoError) as there:
         read_image(content)
     assert str(there.value) == str(here.value)
-    assert str(there.value.__cause__) == repr(here.value.__cause__)
+    assert str(there.value.__cause__) in (repr(here.value.__cause__), "None")
+    assert (there.value.__cause__ is None) == (here.value.__cause__ is None)
 
 
 def test_a_small_photo_after_a_large_one_is_its_own():
