@@ -37,6 +37,13 @@ def test_layers_with_any_name_are_explained(name, is_nested):
     np.testing.assert_allclose([found[index] for index in range(3)], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["_conv", "-x", "блок1", "first conv"])
+def test_so_is_a_row_of_layers_whose_names_are_the_first_in_the_graph(name):
+    rows = [keras.Input((12, 16, 3)), keras.layers.Conv2D(4, 3, name=name), keras.layers.Flatten()]
+    network = gc.Classifier("named", keras.Sequential([*rows, keras.layers.Dense(3)], name=name))
+    assert list(gc.explain(network, noise(20), 1).maps) == [name]
+
+
 def test_so_they_are_by_the_other_passes():
     network, _ = network_of("первый слой", False)
     photo = noise(20)
