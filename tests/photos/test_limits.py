@@ -1,5 +1,6 @@
 """No photo, however it is made, costs more than a photo may."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,13 @@ from PIL import Image
 
 from gradcam_core.errors import PhotoError
 from gradcam_core.photos import MAX_PIXELS, read_image
+
+
+def python(script, *arguments):
+    """How a program of its own ends, and what it prints; it finds the package where this one does."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
+    root = Path(__file__).resolve().parents[2]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("giant", GIANTS)
@@ -112,3 +120,38 @@ def test_reading_leaves_pillows_own_limit_alone():
         read_image(giant_png())
     assert before == Image.MAX_IMAGE_PIXELS
     assert warnings.filters == filters
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="decodes in place where memory has a name")
+def test_what_decodes_writes_no_core_and_no_file_larger_than_a_photo():
+    script = """
+        import psutil, resource
+        from gradcam_core.photos import read_image, workers
+        from gradcam_core.errors import PhotoError
+        for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
+            resource.setrlimit(kind, (resource.getrlimit(kind)[1],) * 2)
+        try:
+            read_image(b"BM")
+        except PhotoError:
+            worker = psutil.Process(workers._state.idle[-1].pid)
+            print(*(worker.rlimit(kind)[0] for kind in (psutil.RLIMIT_CORE, psutil.RLIMIT_FSIZE)))
+    """
+    core, file = python(script).stdout.split()
+    assert int(core) == 0
+    assert 0 < int(file) <= 3 * MAX_PIXELS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="decodes in place where memory has a name")
+def test_what_decodes_ends_by_the_clock_where_nobody_waits_for_it_any_more(tmp_path):
+    photo = tmp_path / "large.jpg"
+    photo.write_bytes(encode(Image.new("RGB", (4000, 3000), RED), "JPEG", progressive=True))
+    script = """
+        import os, sys
+        from gradcam_core.photos import worker
+        worker.CLOCK_SECONDS = 0.02
+        with open(sys.argv[1], "rb") as file:
+            memory = worker._Memory(os.memfd_create("photo"))
+            print(worker._answer(file.fileno(), os.fstat(file.fileno()).st_size, "The photo", memory))
+    """
+    answer = python(script, photo)
+    assert (answer.returncode, answer.stdout) == (-signal.SIGALRM, "")
