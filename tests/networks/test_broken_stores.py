@@ -96,6 +96,14 @@ def test_too_little_disk_is_said_before_anything_is_fetched(server, home, conten
     assert list(home.iterdir()) == []
 
 
+def test_so_it_is_where_little_more_is_needed_than_there_is(server, home, content):
+    needed = shutil.disk_usage(home.parents[1]).free + 2**30  # whatever others write or delete meanwhile
+    server.answer = lambda handler: handler.start(needed)
+    with pytest.raises(WeightsError) as error:
+        fetch(wanted(content), read)
+    assert_is_a_sentence(error, " MB more in ", "MB are free")
+
+
 def test_a_write_that_fails_on_the_way_is_said(server, home, content):
     server.answer = whole(content)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
