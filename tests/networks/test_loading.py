@@ -1,8 +1,10 @@
 """A network from a file: what it may hold, when it is read again, and which one is forgotten first."""
 
 import gc as garbage
+import json
 import os
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -110,6 +112,16 @@ def test_so_is_one_in_an_old_file(tmp_path):
     trained.compile(keras.optimizers.SGD(0.1), loss=own_loss)
     trained.save(tmp_path / "mine.h5")
     assert len(probabilities(gc.load(tmp_path / "mine.h5"))) == 3
+
+
+def test_a_file_that_does_not_say_whether_it_was_compiled_is_loaded(tmp_path):
+    model(seed=1).save(tmp_path / "full.keras")
+    with zipfile.ZipFile(tmp_path / "full.keras") as full, zipfile.ZipFile(tmp_path / "bare.keras", "w") as bare:
+        for name in full.namelist():
+            described = json.loads(full.read(name)) if name == "config.json" else {}
+            described.pop("compile_config", None)  # as a model of one's own may leave it out
+            bare.writestr(name, json.dumps(described) if described else full.read(name))
+    assert probabilities(gc.load(tmp_path / "bare.keras")) == probabilities(gc.load(tmp_path / "full.keras"))
 
 
 class Loads(list):
