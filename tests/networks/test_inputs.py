@@ -189,6 +189,12 @@ def channels_network(channels, **settings):
     return Classifier("many", model, **settings)
 
 
+def test_the_values_of_a_grey_network_are_prepared_too():
+    network = channels_network(1, preprocess="-1..1")
+    for value, prepared in ((0, -1), (255, 1)):
+        assert (network.to_input(np.full((9, 40, 3), value, np.uint8)) == prepared).all()
+
+
 def test_a_grey_network_gets_the_luma_of_any_photo():
     network = channels_network(1)
     flat = np.full((9, 40, 3), (250, 100, 10), np.uint8)
