@@ -46,6 +46,14 @@ def test_layers_are_fused_by_maximum_or_product():
         found.fused("sum")
 
 
+def test_layers_that_hardly_agree_are_fused_up_to_their_peak_too():
+    found = gc.explain(deep_network(), noise(), 1, ["relu2", "relu3"])
+    for place, heat_map in zip([(0, 0), (-1, -1)], found.maps.values(), strict=True):
+        heat_map.raw[:] = 1e-8
+        heat_map.raw[place] = 1
+    assert found.fused("product").max() == 1
+
+
 def test_one_empty_map_leaves_nothing_that_all_agree_on():
     network = deep_network()
     for variable in network.model.get_layer("conv3").weights:
