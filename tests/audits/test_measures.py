@@ -69,3 +69,10 @@ def test_a_blurred_photo_is_less_sharp_at_any_size():
     assert of_photo(sharp)["sharpness"] > 10 * of_photo(blurred)["sharpness"]
     larger = cv2.resize(sharp, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     assert of_photo(larger)["sharpness"] == pytest.approx(of_photo(sharp)["sharpness"], rel=0.15)
+
+
+@pytest.mark.parametrize("size", [(600, 1024), (1024, 600)])
+def test_a_large_photo_has_the_numbers_of_itself_with_512_pixels_on_its_longer_side(size):
+    photo = np.random.default_rng(4).integers(0, 256, (*size, 3), np.uint8)
+    small = cv2.resize(photo, (size[1] // 2, size[0] // 2), interpolation=cv2.INTER_AREA)
+    assert of_photo(photo) == of_photo(small)
