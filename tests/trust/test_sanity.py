@@ -151,6 +151,15 @@ def test_the_check_is_of_the_maps_that_are_shown(settings):
     assert np.allclose(made[0], plain) == (not settings)  # so that maps made without the settings would be others
 
 
+def test_without_a_class_all_maps_are_of_the_trained_networks_own():
+    """A copy whose weights are random has another one."""
+    network, photo = oblong_network(), noise(30, width=40)
+    own = sanity_check(network, photo, network.predict(photo)[0].index, "relu2", draws=2)
+    asked = sanity_check(network, photo, layers="relu2", draws=2)
+    np.testing.assert_array_equal(asked.rank_correlation["relu2"], own.rank_correlation["relu2"])
+    np.testing.assert_array_equal(asked.ssim["relu2"], own.ssim["relu2"])
+
+
 def test_random_kernels_have_the_variance_of_their_fan_in():
     """He et al. 2015: 2 / n with n inputs of a cell; a depthwise kernel sees one channel only."""
     inputs = keras.Input((8, 10, 3))
