@@ -142,3 +142,14 @@ def test_relus_in_a_function_that_is_compiled_by_itself_are_guided_too():
     )
     np.testing.assert_allclose(hidden, plain, atol=1e-6)
     assert hidden.any()
+
+
+def test_what_explains_a_faint_score_is_as_much_fainter():
+    raw = []
+    for scale in (1, 2.0**-40):
+        network = deep_network(None)
+        kernel = network.model.layers[-1].kernel
+        kernel.assign(kernel * scale)
+        raw.append(gc.explain(network, noise(), 1, ["relu2"], method="guided").maps["relu2"].raw)
+    assert raw[0].any()
+    np.testing.assert_allclose(raw[1] * 2.0**80, raw[0], rtol=1e-4)  # both of its factors are
