@@ -12,6 +12,7 @@ from tiny_networks import deep_network
 import gradcam_core as gc
 from ui.cache import keep
 from ui.explained import Explained, Settings
+from ui.layer_grid import kept_photo
 
 LONG_AGO = 1_000_000_000  # seconds since 1970
 
@@ -144,6 +145,12 @@ def test_a_file_that_is_given_out_again_counts_as_used(tmp_path):
     os.utime(path, (LONG_AGO, LONG_AGO))
     keep(b"heat", "a.png", str(tmp_path))
     assert Path(path).stat().st_mtime > LONG_AGO
+
+
+@pytest.mark.parametrize(("size", "shown"), [((600, 2048), (300, 1024)), ((2048, 600), (1024, 300))])
+def test_a_large_photo_is_kept_with_1024_pixels_on_its_longer_side(tmp_path, size, shown):
+    path = kept_photo(np.zeros((*size, 3), np.uint8), str(tmp_path))
+    assert cv2.imread(path).shape[:2] == shown
 
 
 def test_a_file_that_could_not_be_written_whole_is_not_there(tmp_path):
