@@ -2,16 +2,17 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pyarrow.parquet as parquet
 import pytest
 from audited import CLASSES, assert_same_rows, by_photo, class_folders, flower_model
 
 import gradcam_core as gc
-from gradcam_core.audits import rows
+from gradcam_core.audits import cluster, listing, rows
 from gradcam_core.networks.classifier import Classifier
 
 SETTINGS = {"ray": True, "cpus": 1, "batch": 2, "loading": {"labels": CLASSES}}
@@ -32,18 +33,17 @@ found = gc.audit(network, photos, out, progress=progress, **json.loads(settings)
 print(json.dumps([killed, found.photos, found.failed]))
 """
 
-IN_MEMORY = """
-import sys, threading
-import gradcam_core as gc
+A_WORKER = """
+import sys
+import threading
+from pathlib import Path
+import pyarrow.parquet as parquet
+from gradcam_core.audits.batches import Asked
+from gradcam_core.audits.cluster import Worker
 
-photos, out, path = sys.argv[1:]
-network = gc.load(path, labels=["a", "b", "c"], preprocess=lambda x: x[:, ::-1] / 2)
-gc.audit(network, photos, out, ray=True, cpus=1, report=False)
-lock = threading.Lock()
-try:
-    gc.audit(gc.load(path, preprocess=lambda x: lock and x), photos, out + "2", ray=True)
-except gc.SettingError as error:
-    print(error)
+copy, photos, rows = map(Path, sys.argv[1:])
+worker = Worker(copy.read_bytes(), {}, Asked(("conv2",)), 1)
+parquet.write_table(worker(parquet.read_table(photos)), rows)
 """
 
 
@@ -77,12 +77,20 @@ def test_a_worker_that_is_killed_costs_no_row_and_rows_are_those_of_one_machine(
     assert_same_rows(by_photo(gc.audit(network, given / "photos", given / "ray")), by_photo(local))
 
 
-def test_a_network_in_memory_is_copied_to_the_workers_with_its_names_and_preprocessing(given):
+def test_a_network_in_memory_is_copied_to_the_workers_with_its_names_and_preprocessing(given, tmp_path):
+    network = Classifier("flowers", flower_model(), ["a", "b", "c"], preprocess=lambda x: x[:, ::-1] / 2)
     photos = given / "photos" / "tulip"
-    run = [sys.executable, "-c", IN_MEMORY, photos, given / "memory", given / "flowers.keras"]
-    done = subprocess.run([*map(str, run)], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"flowers cannot be sent to the cluster's machines: .*lock.* Save it, and .*\n", done.stdout)
-    network = gc.load(given / "flowers.keras", labels=["a", "b", "c"], preprocess=lambda x: x[:, ::-1] / 2)
-    local = gc.audit(network, photos, given / "local memory", report=False)
-    assert_same_rows(by_photo(gc.Audit(given / "memory", 70, 0)), by_photo(local))
+    (table,) = cluster._tables(listing.listed(network, photos), 100)
+    parquet.write_table(table, tmp_path / "photos.parquet")
+    (tmp_path / "copy").write_bytes(cluster._copy(network))
+    run = [sys.executable, "-c", A_WORKER, *(tmp_path / name for name in ("copy", "photos.parquet", "rows.parquet"))]
+    subprocess.run(run, check=True, timeout=300)
+    of = {row["photo"]: row for row in parquet.read_table(tmp_path / "rows.parquet").to_pylist()}
+    assert_same_rows(of, by_photo(gc.audit(network, photos, tmp_path / "local", report=False)))
+
+
+def test_a_network_that_cannot_be_copied_is_said_before_anything_is_started(given, tmp_path):
+    lock = threading.Lock()
+    network = Classifier("flowers", flower_model(), CLASSES, preprocess=lambda x: lock and x)
+    with pytest.raises(gc.SettingError, match=r"flowers cannot be sent .*: .*lock.* Save it, and give its path\."):
+        gc.audit(network, given / "photos", tmp_path / "out", ray=True)
