@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from ..photos import Source
 from ..photos.channels import read_channels, resized, to_grey
 from ..settings import check_count
 from .checks import prepared, recorded, refuse_decisions, refuse_strangers, tried
+from .files import file_of, remade
 from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of
 from .keras_hub import own_settings
 from .labels import LabelSource, Name, index_of, labelled, names_of
@@ -298,14 +299,16 @@ class Classifier:
 
     def around(self, model: keras.Model) -> "Classifier":
         """The same with another model of the same kind inside."""
-        make, (name, _, *settings) = self.__reduce__()
-        return make(name, model, *settings)
+        return Classifier(self.name, model, **self._settings())
 
     def __reduce__(self) -> tuple[Callable[..., "Classifier"], tuple[Any, ...]]:
         """What pickle keeps: of what it is made, and so a copy in another process has graphs of its own."""
+        return remade, (Classifier, self.name, file_of(self.model), self._settings())
+
+    def _settings(self) -> dict[str, Any]:
         labels = [label.name if label.wordnet_id is None else (label.wordnet_id, label.name) for label in self.labels]
-        make = partial(Classifier, **self._how, measures=self.measures)
-        return make, (self.name, self.model, labels, self.input_size, self._preprocess)
+        of = {"labels": labels, "input_size": self.input_size, "preprocess": self._preprocess}
+        return {**of, **self._how, "measures": self.measures}
 
     def _paired(self, outputs: tf.Tensor) -> tf.Tensor:
         if not self.is_binary:

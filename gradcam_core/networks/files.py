@@ -1,12 +1,13 @@
 """A network of one's own: the model in a .keras or .h5 file, put together without running code of the file's."""
 
+import io
 import json
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import NetworkError
 from .keras_hub import MISSING, is_missing
@@ -16,6 +17,7 @@ from .zoo import NETWORKS
 if TYPE_CHECKING:
     import keras
 
+T = TypeVar("T")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 _FOREIGN = {
     "PyTorch": (".pt", ".pth", ".ckpt", ".safetensors", ".bin"),
@@ -76,6 +78,25 @@ def read_model(path: Path, custom_objects: Mapping[str, Any] | None = None) -> t
         raise
     except Exception as error:  # what Keras, zipfile, h5py and the constructors of anybody's layers raise
         raise NetworkError(f"{path} {_reason(path, str(error) or type(error).__name__)}.") from error
+
+
+def file_of(model: "keras.Model") -> bytes:
+    """A model as the content of a .keras file."""
+    from keras.src.saving import saving_lib
+
+    file = io.BytesIO()
+    saving_lib.save_model(model, file)
+    return file.getvalue()
+
+
+def remade(make: Callable[..., T], name: str, file: bytes, settings: Mapping[str, Any]) -> T:
+    """What a network is made of is put together again, perhaps in another process, which must have its classes too.
+
+    Functions in the file are run: this is for what `file_of` gave here.
+    """
+    from keras.src.saving import saving_lib
+
+    return make(name, saving_lib.load_model(io.BytesIO(file), compile=False, safe_mode=False), **settings)
 
 
 def _members(path: Path) -> list[str]:

@@ -77,8 +77,14 @@ def test_a_worker_that_is_killed_costs_no_row_and_rows_are_those_of_one_machine(
     assert_same_rows(by_photo(gc.audit(network, given / "photos", given / "ray")), by_photo(local))
 
 
+def loss_of_its_own(y_true, y_pred):
+    return y_pred - y_true
+
+
 def test_a_network_in_memory_is_copied_to_the_workers_with_its_names_and_preprocessing(given, tmp_path):
-    network = Classifier("flowers", flower_model(), ["a", "b", "c"], preprocess=lambda x: x[:, ::-1] / 2)
+    model = flower_model()
+    model.compile("adam", loss_of_its_own)  # which a worker does not know
+    network = Classifier("flowers", model, ["a", "b", "c"], preprocess=lambda x: x[:, ::-1] / 2)
     photos = given / "photos" / "tulip"
     (table,) = cluster._tables(listing.listed(network, photos), 100)
     parquet.write_table(table, tmp_path / "photos.parquet")
@@ -89,7 +95,7 @@ def test_a_network_in_memory_is_copied_to_the_workers_with_its_names_and_preproc
     assert_same_rows(of, by_photo(gc.audit(network, photos, tmp_path / "local", report=False)))
 
 
-def test_a_network_that_cannot_be_copied_is_said_before_anything_is_started(given, tmp_path):
+def test_a_network_that_cannot_be_copied_is_said(given, tmp_path):
     lock = threading.Lock()
     network = Classifier("flowers", flower_model(), CLASSES, preprocess=lambda x: lock and x)
     with pytest.raises(gc.SettingError, match=r"flowers cannot be sent .*: .*lock.* Save it, and give its path\."):
