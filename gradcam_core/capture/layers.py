@@ -223,10 +223,9 @@ def _ratio(before: tuple, after: tuple) -> float:
     if len(before) != 4 or len(after) != 4 or not all((*before[1:3], *after[1:3])):
         return 1.0
     ratios = before[1] / after[1], before[2] / after[2]
-    ratio = max(ratios) if max(ratios) > 1 else min(ratios)  # the way back up counts like the way down
-    if ratio >= 1.5:
-        return float(round(ratio))
-    return 1 / round(1 / ratio) if ratio <= 1 / 1.5 else 1.0
+    if max(ratios) >= 1.5:
+        return float(round(max(ratios)))
+    return 1 / round(1 / min(ratios)) if min(ratios) <= 1 / 1.5 else 1.0  # the way back up counts like the way down
 
 
 def _only_cuts_or_pads(operation: keras.Operation) -> bool:

@@ -87,6 +87,12 @@ def test_one_side_that_comes_back_up_returns_to_the_stage_of_its_size(sides, way
     ]
 
 
+def test_a_side_that_comes_back_up_counts_where_the_other_gets_a_little_smaller():
+    back = keras.layers.Resizing(23, 36)
+    found = listed(conv("first"), conv("down", (1, 2)), back, conv("last"), size=(24, 36))
+    assert [layer[:2] for layer in found] == [("first", 1), ("down", 2), ("last", 1)]
+
+
 def test_a_transposed_convolution_leads_back_up_by_its_strides():
     up = keras.layers.Conv2DTranspose(4, 3, 2, padding="same", activation="relu", name="up")
     assert listed(conv("first"), conv("down", 4, 5), conv("deep"), up, conv("last")) == [
