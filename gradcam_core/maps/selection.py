@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..capture.layers import PRESETS, Layer
 from ..errors import LayerError
 from ..networks.loading import network_of
+from ..photos.sources import printable
 
 if TYPE_CHECKING:
     from ..networks.loading import NetworkLike
@@ -30,7 +31,8 @@ def summary_table(network: "NetworkLike") -> str:
         cell = " x ".join(f"{side:.4g}" for side in layer.cell)
         shape = " x ".join(map(str, layer.shape))
         marks = ["one per stage"] * layer.preset + ["place in the photo unknown"] * (layer.place is None)
-        rows.append((layer.name, layer.kind, shape, f"{layer.parameters:,}", str(layer.stage), cell, ", ".join(marks)))
+        name = printable(layer.name)
+        rows.append((name, layer.kind, shape, f"{layer.parameters:,}", str(layer.stage), cell, ", ".join(marks)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])

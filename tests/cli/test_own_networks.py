@@ -114,7 +114,16 @@ def test_the_shell_works_whatever_keras_is_set_to(photo, tmp_path):
 
 
 def test_names_of_strangers_give_the_terminal_no_commands(run, photo, tmp_path):
-    small_model().save(tmp_path / "mine.keras")
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3, name="co\x1b[2J\nnv"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.save(tmp_path / "mine.keras")
     hostile = {"\x1b[31mred\rblue": 0, "two\nlines": 1, "\x07bell": 2}
     (tmp_path / "labels.json").write_text(json.dumps(hostile))
     of = ["--network", tmp_path / "mine.keras", "--labels", tmp_path / "labels.json"]
@@ -126,3 +135,6 @@ def test_names_of_strangers_give_the_terminal_no_commands(run, photo, tmp_path):
         assert not [one for one in (out + errors).replace("\n", "") if not one.isprintable()]
         assert "?[2Jbad?.png: " in errors
         assert any(name in out for name in ("?[31mred?blue", "two?lines", "?bell")), out + errors
+    _, out, _ = run("layers", tmp_path / "mine.keras")
+    assert "\nco?[2J?nv" in out
+    assert out.replace("\n", "").isprintable()
