@@ -137,6 +137,16 @@ def written(folder, rows: list[dict], measures: str = "probability"):
 LAYER = {"name": "colours", "suffix": ""}
 
 
+def test_the_mean_map_of_a_class_has_as_much_of_each_photo_however_faint_its_heat_is(tmp_path):
+    scales = (1, 1e3, 1e-30)
+    maps = [np.random.default_rng(k).normal(scale=scale, size=(6, 8)) for k, scale in enumerate(scales)]
+    rows = [row(0, k, map=one.ravel()) for k, one in enumerate(maps)] + [row(0, 3, map=-np.ones(48)), row(1, 0)]
+    heat = np.maximum(maps, 0)
+    expected = (heat / heat.sum((1, 2), keepdims=True)).sum(0) / 4  # the fourth has no heat
+    found = find(written(tmp_path, rows)).classes[0]["mean_map"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_a_class_whose_heat_lies_beside_its_boxes_is_found_and_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHOWN", 5)
     boxes = [[0.0, 0.0, 0.5, 1.0]]
