@@ -11,7 +11,7 @@ import pytest
 from tiny_networks import noise, oblong_network
 
 import gradcam_core as gc
-from gradcam_core.pictures.colorbar import HEIGHT, colorbar, with_colorbar
+from gradcam_core.pictures.colorbar import colorbar, with_colorbar
 from gradcam_core.pictures.regions import outlined
 from gradcam_core.pictures.render import resize_heat
 
@@ -73,11 +73,6 @@ def test_what_is_painted_as_the_hottest_is_so_in_all_pictures(explained, tmp_pat
         assert_is_this_picture(tmp_path / entry["overlay"], gc.overlay(PHOTO, heats[entry["layer"]]))
         assert entry["peak"] == explained.maps[entry["layer"]].peak
     assert_is_this_picture(tmp_path / content["contact_sheet"], gc.contact_sheet(PHOTO, heats, highest=highest))
-    bar = picture(tmp_path / content["contact_sheet"])[-HEIGHT:].astype(int)
-    with_numbers, with_shares = (
-        np.abs(bar - gc.contact_sheet(PHOTO, heats, highest=end)[-HEIGHT:]).sum() for end in (highest, None)
-    )
-    assert with_numbers < 0.5 * with_shares  # the colour bar's numbers are the scale's
     with np.load(tmp_path / content["raw"]) as raw:
         for name, heat_map in explained.maps.items():
             np.testing.assert_array_equal(raw[name], heat_map.raw)
