@@ -245,8 +245,11 @@ def test_workers_end_with_the_program_however_it_ends(way, photo):
     command = [sys.executable, "-c", textwrap.dedent(script), photo]
     pids = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout.split()
     assert len(pids) == 2
-    ended = [psutil.Process(int(pid)) for pid in pids if psutil.pid_exists(int(pid))]
-    assert psutil.wait_procs(ended, timeout=30)[1] == []
+    ending = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):  # it has ended already
+            ending.append(psutil.Process(int(pid)))
+    assert psutil.wait_procs(ending, timeout=30)[1] == []
 
 
 def test_a_signal_that_the_program_ignores_ends_a_worker_all_the_same():
