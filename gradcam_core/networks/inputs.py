@@ -87,7 +87,18 @@ def inputs_of(name: str, model: object) -> Inputs:
     if "shapes_dict" in config:
         named = {key.removesuffix("_shape"): shape for key, shape in config["shapes_dict"].items() if shape}
         return Inputs(None, {key: _built_for(shape, key) for key, shape in named.items()})
-    return Inputs(_built_for(config.get("input_shape"), ""), {key: Input(key, (), None) for key in _also_needed(model)})
+    shape = config.get("input_shape") or _largest_taken(model.layers)
+    return Inputs(_built_for(shape, ""), {key: Input(key, (), None) for key in _also_needed(model)})
+
+
+def _largest_taken(layers: Sequence[keras.Layer]) -> tuple[int, ...] | None:
+    """The largest shape of images, with the fewest channels, that one of a model's layers was built for; or None.
+
+    It is the image's: Keras forgets the model's own where it cannot trace its call, as with a layer "first conv".
+    """
+    shapes = [(layer.get_build_config() or {}).get("input_shape") for layer in layers]
+    known = [tuple(shape) for shape in shapes if isinstance(shape, list | tuple) and len(shape) == 4 and all(shape[1:])]
+    return min(known, key=lambda shape: (-shape[1] * shape[2], shape[3]), default=None)
 
 
 def _also_needed(model: keras.Model) -> list[str]:

@@ -44,6 +44,34 @@ def test_so_is_a_row_of_layers_whose_names_are_the_first_in_the_graph(name):
     assert list(gc.explain(network, noise(20), 1).maps) == [name]
 
 
+class Own(keras.Model):
+    """A model with a call of its own, whose layers are not made in the order in which they are called."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self.last = keras.layers.Dense(3, name=f"{name} 3")
+        self.second = keras.layers.Conv2D(5, 3, name=f"{name} 2")
+        self.wide = keras.layers.Conv2D(4, 1, name=f"{name} wide")
+        self.first = keras.layers.Conv2D(4, 3, padding="same", name=name)
+
+    def call(self, x):
+        x = self.second(self.wide(self.first(x)))
+        return self.last(keras.ops.mean(x, axis=(1, 2)))
+
+
+@pytest.mark.parametrize("name", ["net", "_net", "first conv", "блок1"])
+def test_so_they_are_in_a_model_with_a_call_of_its_own(name):
+    model = Own(name)
+    model(np.zeros((1, 12, 16, 3), np.float32))
+    network = gc.Classifier("named", model)
+    assert (network.input_size, network.channels) == ((12, 16), 3)
+    photo = noise(20)
+    explanation = gc.explain(network, photo, 1, [f"{name} 2"])
+    expected = keras.ops.softmax(model(network.to_input(photo))).numpy()[0]
+    found = {prediction.index: prediction.probability for prediction in explanation.predictions}
+    np.testing.assert_allclose([found[index] for index in range(3)], expected, atol=1e-5)
+
+
 def test_so_they_are_by_the_other_passes():
     network, _ = network_of("первый слой", False)
     photo = noise(20)
