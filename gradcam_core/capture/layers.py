@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import keras
 import numpy as np
@@ -57,7 +58,7 @@ def find(recording: Recording) -> tuple[Layer, ...]:
     height, width = recording.batch.shape[1:3]
 
     def stage(tensor: Tensor) -> int:
-        stride = min((tensors[i].stride for i in tensor.inputs if i >= 0), default=1.0)
+        stride = min((tensors[i].stride for i in tensor.inputs if i >= 0), default=Fraction(1))
         stride = stride if tensor.kind == "pool" else tensor.stride
         return 1 + max((i for i, s in enumerate(strides) if s <= stride), default=0)
 
@@ -101,11 +102,11 @@ def _tensors(recording: Recording, sources_of: dict[str, frozenset[int]]) -> lis
             kind = kind and "other"  # its gradient is 0: it belongs to another output, or to tokens that nobody reads
         # The source with the most cells sets the stride: a 1x1 gate (squeeze and excite) says nothing of it.
         sources = sorted(sources_of[call.output.name], key=lambda j: (-_cells(shapes[j]), j))
-        stride = 1.0
+        stride = Fraction(1)
         if sources:
             source = shapes[sources[0]]
             before = inputs[0] if inputs else source
-            stride = tensors[sources[0]].stride if sources[0] >= 0 else 1.0
+            stride = tensors[sources[0]].stride if sources[0] >= 0 else Fraction(1)
             stride *= _ratio(source, before) * _step(call.operation, kind, before, shape)
         tensors.append(
             Tensor(
@@ -205,27 +206,25 @@ def _kind(operation: keras.Operation, shape: tuple, inputs: list[tuple]) -> str 
     return "other"
 
 
-def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tuple) -> float:
-    """How many cells of the input one cell of the output spans.
+def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tuple) -> Fraction:
+    """How many cells of the input one cell of the output spans, over both sides.
 
     Read from the strides where there are some: an unpadded 3x3 convolution shrinks 5 cells to 3 without a stride.
     """
     if _only_cuts_or_pads(operation):
-        return 1.0
+        return Fraction(1)
     if kind in ("conv", "pool") and not isinstance(operation, keras.layers.Conv2DTranspose):
         strides = getattr(operation, "strides", 1)
-        return float(max(strides) if isinstance(strides, Sequence) else strides)
+        return Fraction(math.prod(strides) if isinstance(strides, Sequence) else strides**2)
     return _ratio(before, after)
 
 
-def _ratio(before: tuple, after: tuple) -> float:
-    """`_step` by the numbers of cells alone."""
+def _ratio(before: tuple, after: tuple) -> Fraction:
+    """`_step` by the numbers of cells alone: each side counts to the nearest whole number, down or up."""
     if len(before) != 4 or len(after) != 4 or not all((*before[1:3], *after[1:3])):
-        return 1.0
-    ratios = before[1] / after[1], before[2] / after[2]
-    if max(ratios) >= 1.5:
-        return float(round(max(ratios)))
-    return 1 / round(1 / min(ratios)) if min(ratios) <= 1 / 1.5 else 1.0  # the way back up counts like the way down
+        return Fraction(1)
+    sides = [(before[i], after[i]) for i in (1, 2)]
+    return math.prod(Fraction(round(b / a)) if b > a else Fraction(1, round(a / b)) for b, a in sides)
 
 
 def _only_cuts_or_pads(operation: keras.Operation) -> bool:

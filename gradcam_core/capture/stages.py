@@ -8,6 +8,7 @@ for the depth.
 """
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import NamedTuple
 
 from .place import Place
@@ -25,7 +26,7 @@ class Tensor(NamedTuple):
     parameters: int
     inputs: list[int]  # indices of the tensors it is made of; -1 is the network's input
     is_linear: bool  # neither an activation nor a merge: one may still follow
-    stride: float  # input pixels a cell, by strides alone
+    stride: Fraction  # input pixels a cell, by strides alone
     place: Place | None
     aliases: tuple[str, ...]
 
@@ -79,7 +80,7 @@ def _of_arm(arm: list[Tensor]) -> list[str]:
     return [name for stride in strides for name in _of_stage(arm, stride, len(strides))]
 
 
-def _of_stage(tensors: list[Tensor], stride: float, stages: int) -> list[str]:
+def _of_stage(tensors: list[Tensor], stride: Fraction, stages: int) -> list[str]:
     """The names of the tensors that stand for a stage of an arm: the last that the whole of it flows through.
 
     Operations run in topological order, so everything flows through tensor i exactly when no tensor before it is

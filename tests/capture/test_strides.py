@@ -87,6 +87,19 @@ def test_one_side_that_comes_back_up_returns_to_the_stage_of_its_size(sides, way
     ]
 
 
+@pytest.mark.parametrize("down", [(1, 2), (2, 1), (2, 3)])
+def test_sides_that_go_down_one_after_the_other_come_back_up_together(down):
+    then = down[::-1]
+    both = down[0] * then[0], down[1] * then[1]
+    found = listed(conv("first"), conv("one", down), conv("other", then), up_by(*both), conv("last"), size=(36, 72))
+    assert [layer[:3] for layer in found] == [
+        ("first", 1, (1, 1)),
+        ("one", 2, down),
+        ("other", 3, both),
+        ("last", 1, (1, 1)),
+    ]
+
+
 def test_a_side_that_comes_back_up_counts_where_the_other_gets_a_little_smaller():
     back = keras.layers.Resizing(23, 36)
     found = listed(conv("first"), conv("down", (1, 2)), back, conv("last"), size=(24, 36))
