@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ FRAME_BYTES = 1 << 19  # of the text: a JPEG of the largest input of a network o
 SMALL = 1 << 16  # bytes of a call that is answered even to a visitor who has sent all they may
 MARKS = 20_000  # values of a call; a list of all layers has some hundreds
 DEPTH = 50  # lists in lists
+ASKED = "gradcam.asked"  # in the scope of a request: when it came, by the clock of time.monotonic
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[{\]}]")
 
@@ -81,6 +83,7 @@ class Doors:
             await self.app(scope, receive, send)
             return
         is_begun, path = False, _path(scope)
+        scope[ASKED] = time.monotonic()
 
         async def answer(message: Message) -> None:
             nonlocal is_begun

@@ -11,7 +11,7 @@ from gradcam_core.maps.explain import check
 from gradcam_core.settings import METHODS, SCORES, SMOOTHINGS
 
 from .sentences import answering, as_html
-from .showing import PROGRESS, Showing, Shown, apart, is_index, visitor_of_request
+from .showing import PROGRESS, Showing, Shown, apart, is_index
 
 ARTICLE = "VGG16"  # the network of the well-known articles
 EVIDENCE = ("for", "against")
@@ -91,11 +91,10 @@ class More(Showing):
         return about, chosen, table, "choose" if convolutions else "last", shown, *classes, grid
 
     def _fetch(self, network: object, progress: gr.Progress) -> None:
-        visitor = visitor_of_request()
-        self._stopped.discard(visitor)
+        is_stopped = self._watch()
 
         def look() -> None:
-            if visitor in self._stopped:
+            if is_stopped():
                 raise gc.NetworkError(f"The download of {network} was stopped. The network before it stays.")
 
         self._networks.load(network, progress, look)

@@ -1,5 +1,6 @@
 """What one visitor sees, and how the page is told of it."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import gradcam_core as gc
 from gradcam_core.settings import METHODS
 
 from .choices import Networks, class_choices, layer_choices, layer_rows, network_note
+from .doors import ASKED
 from .explained import Explained, Settings
 from .sentences import refusal
 from .turns import Turns
@@ -50,12 +52,12 @@ class Showing:
         self._turns = turns or Turns()
         self._cache = cache  # where files for the browser lie
         self._explained = Explained()
-        self._stopped: set[str] = set()  # visitors who no longer want what is being fetched
+        self._stops: dict[str, float] = {}  # when each visitor said that they no longer want what they had asked for
 
     def forget(self) -> None:
         """Nobody is here any more: nothing that was made for visitors is needed."""
         self._explained.clear()
-        self._stopped.clear()
+        self._stops.clear()
 
     def _shown_maps(self, shown: Shown, progress: gr.Progress) -> tuple["gc.Classifier", tuple[gc.Explanation, ...]]:
         network = self._networks.load(shown.network, progress)
@@ -63,15 +65,19 @@ class Showing:
 
     def _report(self, progress: gr.Progress, total: Callable[[float], float], what: str) -> Callable[[int, int], None]:
         """Tells the visitor how far the work is, and ends it when they want no more of it."""
-        visitor = visitor_of_request()
-        self._stopped.discard(visitor)
+        is_stopped = self._watch()
 
         def report(done: int, count: int) -> None:
-            if visitor in self._stopped:
+            if is_stopped():
                 raise refusal("Stopped. What is shown stays.", "Stopped")
             progress(total(done / count), desc=what)
 
         return report
+
+    def _watch(self) -> Callable[[], bool]:
+        """Asks whether the visitor has stopped what this request is for: since it came, be it that it still waited."""
+        visitor, asked = visitor_of_request(), time_of_request()
+        return lambda: self._stops.get(visitor, asked) > asked
 
     def _layer_names(self, shown: Shown) -> list[str]:
         network = self._networks.load(shown.network)
@@ -132,6 +138,12 @@ def visitor_of_request() -> str:
     """Whose request this is; "" where there is none, or it does not say."""
     request = LocalContext.request.get(None)
     return (request and request.session_hash) or ""
+
+
+def time_of_request() -> float:
+    """When this request came, in seconds of `time.monotonic`; now where there is none."""
+    request = LocalContext.request.get(None)
+    return getattr(request and request.request, "scope", {}).get(ASKED, time.monotonic())
 
 
 def apart(beside: Sequence[int], target: int | None) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from .map_tests import assessment_html, hidden_html, sanity_html
 from .more import settings_of
 from .sentences import answering, as_html
 from .several import Several
-from .showing import BESIDE, PROGRESS, Shown, apart, is_index, visitor_of_request, wish_of
+from .showing import BESIDE, PROGRESS, Shown, apart, is_index, time_of_request, visitor_of_request, wish_of
 
 
 class Steps(Several):
@@ -99,8 +99,8 @@ class Steps(Several):
 
     @answering
     def stop(self) -> None:
-        """The visitor no longer wants what is being fetched, computed or tested for them."""
-        self._stopped.add(visitor_of_request())
+        """The visitor no longer wants what is being fetched, computed or tested for them, or waits for that."""
+        self._stops[visitor_of_request()] = time_of_request()
 
     @answering
     def offer_stop(self, network: object) -> Any:  # noqa: ANN401

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from browser import TOAST
 from tiny_networks import cam_network, noise
 
 import gradcam_core as gc
@@ -87,13 +88,14 @@ def test_the_sanity_check_has_a_row_for_each_map(panel):
     assert panel.page.locator("#end").count() == 0  # there is nothing to stop any more
 
 
-def test_a_test_can_be_stopped(panel):
+def test_tests_can_be_stopped_also_before_their_turn_has_come(panel):
     panel.page.locator("#layers label", has_text="All").click()
     panel.page.wait_for_function("document.querySelectorAll('.gx-card').length > 20")
-    panel.page.locator("#sanity").click()
+    panel.page.locator("#test").click()
+    panel.page.locator("#sanity").click()  # waits until the other has ended
     panel.page.locator("#end").click()
-    panel.wait_for_toast("Stopped. What is shown stays.")
-    assert panel.page.locator("#sane table").count() == 0
+    panel.page.locator(TOAST, has_text="Stopped. What is shown stays.").nth(1).wait_for()
+    assert panel.page.locator("#findings table, #sane table").count() == 0
     panel.page.locator("#end").wait_for(state="detached")
     panel.page.get_by_label("Last", exact=True).check()
     panel.page.wait_for_function("document.querySelectorAll('.gx-card').length === 1")
