@@ -427,20 +427,22 @@ def files_in_time(context: "object", server: "object", cache: Path, photos: list
     def files() -> set[Path]:
         return {path for path in cache.rglob("*") if path.is_file()}
 
-    examples = files()
+    examples, left = files(), set[Path]()
     leaver, stayer = Visitor(context, server.url), Visitor(context, server.url)
     leaver.explain(photos[0])
     for button in (".gx-save", ".gx-all"):
         with leaver.page.expect_download():
             leaver.page.locator(button).first.click()
+        left |= files()  # now, for what is slow may be cleared away before the last is made
     with httpx.Client(base_url=f"{server.url}/gradio_api", timeout=60) as client:
         path = client.post("/upload", files={"files": ("left.jpg", photos[0].read_bytes())}).json()[0]
         given = {"path": path, "meta": {"_type": "gradio.FileData"}}
         arguments = [given, next(iter(gc.NETWORKS)), "", "stages", "logit", "gradcam", "", 1.0, False, "none", None]
         event = client.post("/call/explain", json={"data": arguments}).json()["event_id"]
         client.get(f"/call/explain/{event}")
+    left |= files()
+    left -= examples
     leaver.page.close()
-    left = files() - examples
     stayer.explain(photos[1])
     used = files() - left - examples
     until = time.monotonic() + seconds

@@ -21,6 +21,7 @@ class Visitor:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page = context.new_page()
+        self.page.set_default_timeout(120_000)  # a busy machine is slow, and nothing is tested by its end
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(color_scheme=scheme)
         self.page.on("request", lambda request: self.requests.append(request.url))

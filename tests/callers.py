@@ -11,9 +11,10 @@ FILE = {"_type": "gradio.FileData"}
 
 
 def client_of(url: str, **options):
+    """A client that waits also where the page's machine has much else to do; by itself it gives up after 5 s."""
     from gradio_client import Client
 
-    return Client(url, verbose=False, **options)
+    return Client(url, verbose=False, httpx_kwargs={"timeout": 120}, **options)
 
 
 def photo(path: Path):
@@ -25,7 +26,7 @@ def photo(path: Path):
 def upload(url: str, path: Path) -> str:
     """Where an uploaded file lies on the server."""
     with path.open("rb") as file:
-        return httpx.post(f"{url}/gradio_api/upload", files={"files": file}, timeout=30).json()[0]
+        return httpx.post(f"{url}/gradio_api/upload", files={"files": file}, timeout=120).json()[0]
 
 
 def tools(url: str) -> list:

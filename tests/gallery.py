@@ -133,7 +133,7 @@ class Onlooker(Visitor):
         self.url, self.requests, self.complaints = url, [], []
         self.now = ""  # the answer that is shown
         self.page = context.new_page()
-        self.page.set_default_timeout(15000)
+        self.page.set_default_timeout(60_000)
         self.page.set_viewport_size(SIZE)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)

@@ -20,8 +20,9 @@ import httpx
 import keras
 import pytest
 import yaml
+from callers import client_of
 from error_sentences import GAP, error_sentences, texts
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from serving import free_port, serve
 
 import app
@@ -58,7 +59,7 @@ def blocks(page: Path) -> list[Block]:
 def page_of_the_docs(tmp_path_factory):
     """The page with its tools, once it has answered: a client that asks it while it still loads may wait too long."""
     with serve(tmp_path_factory.mktemp("docs"), "--mcp") as server:
-        client = Client(server.url, verbose=False, httpx_kwargs={"timeout": 120})
+        client = client_of(server.url)
         client.predict(image=handle_file(PHOTOS / "lion.jpg"), layers="last", api_name="/explain")
         yield server
 
@@ -220,8 +221,8 @@ def test_the_nginx_of_the_docs_serves_the_page(folder):
         try:
             transport = httpx.HTTPTransport(retries=5)
             page = f"http://127.0.0.1:{port}/cam"
-            assert httpx.Client(transport=transport).get(f"{page}/config").json()["root"] == page
-            client = Client(page + "/", verbose=False)
+            assert httpx.Client(transport=transport, timeout=60).get(f"{page}/config").json()["root"] == page
+            client = client_of(page + "/")
             assert client.predict(image=handle_file(folder / "photo.jpg"), top=2, api_name="/predict")
         finally:
             nginx.terminate()

@@ -18,15 +18,17 @@ from gradcam_core.networks.classifier import Classifier
 SETTINGS = {"ray": True, "cpus": 1, "batch": 2, "loading": {"labels": CLASSES}}
 
 KILLED_ONCE = """
-import json, os, signal, sys, psutil
+import json, sys, psutil
+from contextlib import suppress
 import gradcam_core as gc
 
 killed = []
 def progress(done, total):
-    workers = [p for p in psutil.Process().children(recursive=True) if "MapWorker" in p.name()]
-    if done and done < total and workers and not killed:
-        os.kill(workers[0].pid, signal.SIGKILL)
-        killed.append(done)
+    for process in psutil.Process().children(recursive=True) if 0 < done < total and not killed else ():
+        with suppress(psutil.NoSuchProcess):  # one of Ray's own that has just ended
+            if "MapWorker" in process.name():
+                process.kill()
+                return killed.append(done)
 
 photos, out, network, settings = sys.argv[1:]
 found = gc.audit(network, photos, out, progress=progress, **json.loads(settings))

@@ -194,8 +194,9 @@ def test_ctrl_c_ends_a_command_with_130_and_one_line(run, photo, own_network, tm
     def press() -> None:
         with pipe.open("w"):  # goes on when the command has opened the other end
             time.sleep(0.3)  # Python looks for signals before it reads and while it reads, and not between
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            over.wait()
+            while not over.is_set():
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                over.wait(10)  # or else it was between, and is heard with the next
 
     over = threading.Event()
     thread = threading.Thread(target=press, daemon=True)

@@ -101,12 +101,13 @@ def test_a_slow_server_shows_progress_that_grows(server, home, content):
         steps.append(done)
         times.append(time.monotonic())
 
+    begun = time.monotonic()
     path = fetch(wanted(content), read, progress=progress)
     assert path == home / "some_net.h5"
     assert len(steps) >= 4
     assert steps == sorted(set(steps[:-1])) + steps[-1:]
     assert steps[-1] == len(content)
-    assert min(np.diff(times[:-1])) >= 0.09  # not more than ten a second
+    assert all(at - begun >= 0.1 * number for number, at in enumerate(times[:-1]))  # not more than ten a second
 
 
 def test_without_a_length_the_estimate_is_shown(server, home, content):
@@ -137,7 +138,7 @@ def test_without_a_length_the_estimate_is_shown(server, home, content):
 def test_a_broken_download_gets_its_sentence_and_the_next_try_works(server, home, content, broken, reason):
     server.answer = broken(content)
     with pytest.raises(WeightsError) as error:
-        fetch(wanted(content), read, timeout=0.3)
+        fetch(wanted(content), read, timeout=0.3 if broken is stalled else 30)
     assert_is_a_sentence(error, "(0.8 MB) are not on this machine", f"{server.url}/store/of/some_net.h5", reason)
     assert list(home.iterdir()) == []
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from gradcam_core.errors import PhotoError
 from gradcam_core.photos import MAX_PIXELS, read_image
+from gradcam_core.photos.workers import AT_ONCE
 
 
 def python(script, *arguments):
@@ -83,7 +84,7 @@ def test_a_jpeg_of_endless_scans_is_refused():
     assert read_image(content + film).shape == (64, 64, 3)
 
 
-def test_no_more_than_two_photos_are_decoded_at_once():
+def test_no_more_photos_are_decoded_at_once_than_there_is_room_for():
     entered, may_leave = threading.Semaphore(0), threading.Event()
 
     class Watched(Image.Image):
@@ -98,18 +99,18 @@ def test_no_more_than_two_photos_are_decoded_at_once():
         return image
 
     photos = []
-    threads = [threading.Thread(target=lambda: photos.append(read_image(watched()))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: photos.append(read_image(watched()))) for _ in range(AT_ONCE + 2)]
     for thread in threads:
         thread.start()
     try:
-        assert entered.acquire(timeout=30)
-        assert entered.acquire(timeout=30)
+        for _ in range(AT_ONCE):
+            assert entered.acquire(timeout=30)
         assert not entered.acquire(timeout=0.2)
     finally:
         may_leave.set()
         for thread in threads:
             thread.join(30)
-    assert [photo.tolist() for photo in photos] == [[[[*RED]] * 4] * 4] * 4
+    assert [photo.tolist() for photo in photos] == [[[[*RED]] * 4] * 4] * len(threads)
 
 
 def test_reading_leaves_pillows_own_limit_alone():

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from callers import client_of
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -33,7 +34,7 @@ def client(network, tmp_path_factory):
         blocks, port = page.build(Networks(started=network)), free_port()
         settings = {**page.LAUNCH, "ssr_mode": False, "prevent_thread_lock": True}
         blocks.launch(server_name="127.0.0.1", server_port=port, **settings)
-        yield Client(f"http://127.0.0.1:{port}", verbose=False, download_files=str(tmp_path_factory.mktemp("answers")))
+        yield client_of(f"http://127.0.0.1:{port}", download_files=str(tmp_path_factory.mktemp("answers")))
         blocks.close(verbose=False)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 
 import cv2
 import httpx
@@ -12,6 +13,7 @@ from PIL import Image
 
 from gradcam_core.networks.zoo import DEFAULT
 from gradcam_core.pictures.render import lookup_table
+from ui.live import SILENCE
 
 # How many frames are under way at most, and how many there were.
 WATCH = """() => {
@@ -86,6 +88,20 @@ def go_live(visitor) -> None:
     visitor.page.wait_for_function(PAINTED)
 
 
+@pytest.fixture(autouse=True)
+def _late_frames(visitor):
+    """A frame that comes after its stream's end is refused, which Chromium counts as a complaint."""
+    yield
+    visitor.complaints[:] = [line for line in visitor.complaints if "410" not in line]
+
+
+def wait_for_room(server, count: int) -> None:
+    """Until so many more visitors may go live; sooner than a stream's silence would end it."""
+    until = time.monotonic() + 0.8 * SILENCE
+    while (room := room_for(server)) != count:
+        assert time.monotonic() < until, f"{room} may go live, not {count}"
+
+
 def room_for(server) -> int:
     """How many more visitors may go live now."""
     with httpx.Client(base_url=f"{server.url}/gradio_api", timeout=60) as client:
@@ -126,7 +142,7 @@ def test_stop_ends_it_and_shows_what_was_there_before(visitor, server, photos):
     count = visitor.page.evaluate("frames.all")
     visitor.page.wait_for_timeout(300)
     assert visitor.page.evaluate("frames.all") == count
-    assert room_for(server) == 5
+    wait_for_room(server, 5)
 
 
 def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
@@ -135,7 +151,7 @@ def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
     visitor.page.wait_for_selector(".gx-card")
     shown = visitor.colors(0, ".lv-card canvas:not(.lv-heat)")[..., :3].astype(int)
     address = visitor.photo_shown()
-    photo = Image.open(io.BytesIO(httpx.get(address).content)).convert("RGB")
+    photo = Image.open(io.BytesIO(httpx.get(address, timeout=60).content)).convert("RGB")
     assert photo.size == (640, 480)
     height, width, _ = shown.shape
     assert (width > 120, height) == (True, round(width * 3 / 4))
@@ -150,7 +166,7 @@ def test_a_photo_takes_the_place_of_the_camera(visitor, server, photos):
     visitor.explain(photos / "landscape.jpg")
     assert visitor.page.locator("#grid").is_visible()
     assert not visitor.page.locator(".lv").is_visible()
-    assert room_for(server) == 5
+    wait_for_room(server, 5)
 
 
 def test_another_method_goes_on_at_once(visitor):
@@ -180,7 +196,6 @@ def test_what_comes_late_of_an_older_stream_does_not_end_the_newer(visitor):
     assert page.locator(".lv").is_visible()
     page.wait_for_function("(seen) => frames.all > seen + 2", arg=seen)
     assert page.locator(".lv-status").inner_text() == ""
-    visitor.complaints[:] = [line for line in visitor.complaints if "410" not in line]  # Chromium's own
 
 
 def test_a_camera_is_let_go_when_it_is_stopped_before_its_first_frame(visitor, server):
@@ -206,7 +221,7 @@ def test_a_camera_is_let_go_when_it_is_stopped_before_its_first_frame(visitor, s
         held[0].continue_()
     page.wait_for_function(OFF)
     assert not page.locator(".lv").is_visible()
-    assert room_for(server) == 5
+    wait_for_room(server, 5)
 
 
 def test_a_phone_that_is_turned_gives_a_picture_that_is_turned(visitor):
@@ -248,9 +263,8 @@ def test_the_colours_and_the_scale_of_the_toolbar_are_those_of_the_frames(visito
     go_live(visitor)
 
     def painted(scale: str, colormap: str) -> list[np.ndarray]:
-        seen = visitor.page.evaluate("frames.all")
-        visitor.page.evaluate(
-            "(detail) => dispatchEvent(new CustomEvent('gradcam-view', { detail }))",
+        seen = visitor.page.evaluate(
+            "(detail) => { dispatchEvent(new CustomEvent('gradcam-view', { detail })); return frames.all; }",
             {"scale": scale, "colormap": colormap},
         )
         visitor.page.wait_for_function("(seen) => frames.all > seen + 2", arg=seen)
@@ -270,30 +284,24 @@ def test_names_stay_text_beside_the_camera(visitor, stages):
     texts = {of: visitor.page.locator(of).all_inner_texts() for of in (".lv-name", ".lv-about", ".lv-card code")}
     assert texts == {".lv-name": [MARKUP], ".lv-about": [MARKUP], ".lv-card code": [MARKUP] * len(stages)}
     assert visitor.page.locator(".lv-others").inner_text().count(MARKUP) == 2
-    httpx.post(f"{visitor.page.evaluate('frames.last')}/end")
+    httpx.post(f"{visitor.page.evaluate('frames.last')}/end", timeout=60)
     visitor.page.locator(".lv-status", has_text=MARKUP).wait_for()
     assert visitor.page.locator("#live :is([onerror], [src=x])").count() == 0
-    visitor.complaints[:] = [line for line in visitor.complaints if "410" not in line]  # Chromium's own
 
 
 def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):
     go_live(visitor)
-    assert room_for(server) == 4
+    wait_for_room(server, 4)
     visitor.page.goto("about:blank")
-    for _ in range(20):  # less than it takes until silence would end it
-        if room_for(server) == 5:
-            break
-    else:
-        pytest.fail("there is still no room")
+    wait_for_room(server, 5)
 
 
 def test_what_ends_a_stream_is_said(visitor):
     go_live(visitor)
-    httpx.post(f"{visitor.page.evaluate('frames.last')}/end")
+    httpx.post(f"{visitor.page.evaluate('frames.last')}/end", timeout=60)
     visitor.page.locator(".lv-status", has_text="Live ends after 3 minutes").wait_for()
     assert visitor.page.locator(".lv-status").is_visible()
     assert not visitor.page.locator(".lv").is_visible()
-    visitor.complaints[:] = [line for line in visitor.complaints if "410" not in line]  # Chromium's own
 
 
 def test_a_camera_that_may_not_be_used_is_a_sentence(visitor):

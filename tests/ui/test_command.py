@@ -2,6 +2,7 @@
 
 import pytest
 from browser import Visitor
+from callers import client_of
 from serving import run, serve
 
 import gradcam_core as gc
@@ -47,14 +48,14 @@ def test_a_wrong_setting_is_one_line(arguments, environment, sentence):
 
 
 def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
-    from gradio_client import Client, handle_file
+    from gradio_client import handle_file
     from tiny_networks import colour_network
 
     colour_network().model.save(tmp_path / "colours.keras")
     (tmp_path / "names.txt").write_text("red\nblue\n")
     arguments = ("--network", tmp_path / "colours.keras", "--labels", tmp_path / "names.txt", "--preprocess", "-1..1")
     with serve(tmp_path, *arguments, from_scratch=True, KERAS_BACKEND="torch") as server:  # which is not installed
-        client = Client(server.url, verbose=False, download_files=str(tmp_path / "answers"))
+        client = client_of(server.url, download_files=str(tmp_path / "answers"))
         answer, *_ = client.predict(image=handle_file(photos / "landscape.jpg"), target="blue", api_name="/explain")
     assert answer["target"]["name"] == "blue"
     network = gc.load(tmp_path / "colours.keras", labels=["red", "blue"], preprocess="-1..1")

@@ -195,7 +195,7 @@ def test_uploads_that_are_cut_off_leave_nothing(server):
     before = files_in(cache)
     with half_an_upload(server.url, 3_000_000), half_an_upload(server.url, 5_000_000):
         until(lambda: len(files_in(cache) - before) == 2)
-    until(lambda: files_in(cache) == before)
+    until(lambda: files_in(cache) <= before)  # what others sent is cleared away when its time has come
 
 
 def test_one_request_brings_one_photo(server):
@@ -212,7 +212,7 @@ def test_one_request_brings_one_photo(server):
         timeout=120,
     )
     assert unannounced.status_code in (400, 413)
-    assert files_in(cache) == before
+    assert files_in(cache) <= before
 
 
 def test_files_are_taken_at_one_door_only(server):

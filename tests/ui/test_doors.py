@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
+from callers import FILE, client_of
 from gradio.state_holder import StateHolder
 from serving import serve
 from starlette.requests import ClientDisconnect
@@ -19,7 +20,6 @@ from ui.doors import Doors
 from ui.housekeeping import forget_sessions, session_capacity
 from ui.uploads import Allowance
 
-FILE = {"_type": "gradio.FileData"}
 NETWORK = next(iter(gc.NETWORKS))
 BOTH = {"Accept": "application/json, text/event-stream"}
 JSON = {"Content-Type": "application/json"}
@@ -192,10 +192,9 @@ def test_whatever_is_sent_instead_of_a_photo_there_is_a_sentence(server, endpoin
 
 
 def test_a_path_instead_of_a_file_is_told_what_to_write(server):
-    from gradio_client import Client
     from gradio_client.exceptions import AppError
 
-    client = Client(server.url, verbose=False)
+    client = client_of(server.url)
     with pytest.raises(AppError, match=r"image=gradio_client\.handle_file\(path\)"):
         client.predict(image="photo.jpg", api_name="/predict")
 

@@ -78,8 +78,8 @@ def proxied(tmp_path_factory):
 
 
 def test_behind_a_proxy_the_page_knows_its_address(proxied):
-    assert httpx.get(f"{proxied}/config").json()["root"] == proxied
-    assert httpx.get(proxied.removesuffix("/cam") + "/config").status_code == 404
+    assert httpx.get(f"{proxied}/config", timeout=60).json()["root"] == proxied
+    assert httpx.get(proxied.removesuffix("/cam") + "/config", timeout=60).status_code == 404
 
 
 def test_behind_a_proxy_the_api_answers(proxied, photos, tmp_path):
@@ -95,7 +95,7 @@ def test_behind_a_proxy_the_tools_answer(proxied, photos):
     answer = call(proxied, "explain", image=address, layers="last")
     assert not answer.isError
     assert answer.content[-1].text.startswith(f"{proxied}/gradio_api/file=")
-    assert httpx.get(answer.content[-1].text).status_code == 200
+    assert httpx.get(answer.content[-1].text, timeout=60).status_code == 200
 
 
 def test_behind_a_proxy_the_page_explains(browser_context, proxied, photos):
@@ -126,7 +126,7 @@ def test_it_starts_as_a_space_does(browser_context, photos, tmp_path, ssr):
     if ssr == "no node":
         space["GRADIO_NODE_PATH"] = str(tmp_path / "node")
     with serve(tmp_path, from_scratch=ssr != "node", **space) as server:
-        config = httpx.get(f"{server.url}/config").json()
+        config = httpx.get(f"{server.url}/config", timeout=60).json()
         assert config["space_id"] == "user/grad-cam"
         image = photo(photos / "landscape.jpg")
         assert client_of(server.url).predict(image=image, network=DEFAULT, api_name="/predict")

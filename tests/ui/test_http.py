@@ -3,11 +3,11 @@
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from callers import FILE, client_of, photo, upload
 from PIL import Image
 
 from gradcam_core.networks.zoo import DEFAULT
@@ -15,15 +15,7 @@ from gradcam_core.networks.zoo import DEFAULT
 
 @pytest.fixture(scope="module")
 def client(server, tmp_path_factory):
-    from gradio_client import Client
-
-    return Client(server.url, verbose=False, download_files=str(tmp_path_factory.mktemp("answers")))
-
-
-def photo(path: Path):
-    from gradio_client import handle_file
-
-    return handle_file(str(path))
+    return client_of(server.url, download_files=str(tmp_path_factory.mktemp("answers")))
 
 
 def test_predict_gives_typed_predictions(client, photos):
@@ -121,14 +113,9 @@ def test_a_wrong_argument_is_explained(client, photos, arguments, sentence):
 
 @pytest.mark.parametrize("top", [0, -1, 1001, 2.5, "five", [5], True])
 def test_a_wrong_count_is_explained(server, photos, top):
-    upload = httpx.post(
-        f"{server.url}/gradio_api/upload", files={"files": (photos / "landscape.jpg").open("rb")}
-    ).json()
-    answer = call(server, "predict", [{"path": upload[0], "meta": FILE}, DEFAULT, top])
+    uploaded = upload(server.url, photos / "landscape.jpg")
+    answer = call(server, "predict", [{"path": uploaded, "meta": FILE}, DEFAULT, top])
     assert answer.startswith("event: error")
-
-
-FILE = {"_type": "gradio.FileData"}
 
 
 def call(server, endpoint: str, arguments: list) -> str:
@@ -173,7 +160,7 @@ def test_the_photo_is_required(server):
 
 def test_steps_of_the_page_refuse_what_the_page_never_sends(server):
     """Private events have no name, but they can be called by number: with any type, and without a photo."""
-    config = httpx.get(f"{server.url}/config").json()
+    config = httpx.get(f"{server.url}/config", timeout=60).json()
     hostile = ["teapot", ["a", 3], {"path": "/etc/hostname"}, -5, 10**30, True, "../../x.keras"]
     private = [d for d in config["dependencies"] if d["backend_fn"] and d["api_visibility"] == "private"]
     assert len(private) >= 8
@@ -190,10 +177,8 @@ def test_steps_of_the_page_refuse_what_the_page_never_sends(server):
 
 
 def test_callers_at_once_get_their_own_answers(server, photos):
-    from gradio_client import Client
-
     def ask(name: str) -> tuple[str, list[float], list]:
-        summary, _, _ = Client(server.url, verbose=False).predict(image=photo(photos / name), api_name="/explain")
+        summary, _, _ = client_of(server.url).predict(image=photo(photos / name), api_name="/explain")
         return name, summary["maps"][0]["cell"], summary["predictions"]
 
     names = ["landscape.jpg", "turned.jpg", "moving.gif"] * 3

@@ -120,15 +120,15 @@ def test_a_photo_that_fails_lets_frames_go_on_when_there_is_no_other():
 
 
 def test_frames_that_wait_for_photos_wait_together(live, monkeypatch):
-    monkeypatch.setattr(live_module, "PATIENCE", 0.4)
+    monkeypatch.setattr(live_module, "PATIENCE", 2)
     streams, (body, _) = [begin(live), begin(live)], frame_of(noise(24, width=40))
     with live.turns.photo():
+        started = time.monotonic()
         for stream in streams:
             live._take(stream.name)
-        started = time.monotonic()
         for stream in streams:  # one after the other, as they are explained
             assert live.explain(stream, body)["maps"] == []
-        assert 0.3 < time.monotonic() - started < 0.7
+        assert 2 <= time.monotonic() - started < 3.8
 
 
 def test_frames_that_come_at_once_are_explained_one_after_the_other(live, monkeypatch):

@@ -65,9 +65,9 @@ def test_explain_answers_with_a_summary_a_picture_and_the_address_of_the_maps(to
     assert summary["target"]["name"] == "teapot"
     assert picture.mimeType == "image/png"
     sheet = Image.open(io.BytesIO(base64.b64decode(picture.data)))
-    there = Image.open(io.BytesIO(httpx.get(picture_address.text.removeprefix("Image URL: ")).content))
+    there = Image.open(io.BytesIO(httpx.get(picture_address.text.removeprefix("Image URL: "), timeout=60).content))
     assert np.array_equal(np.asarray(sheet), np.asarray(there))
-    maps = np.load(io.BytesIO(httpx.get(maps_address.text).content))
+    maps = np.load(io.BytesIO(httpx.get(maps_address.text, timeout=60).content))
     (last,) = summary["maps"]
     assert list(maps[last["layer"]].shape) == last["shape"][:2]
     assert max(float(maps[last["layer"]].max()), 0) == pytest.approx(last["peak"])
@@ -134,7 +134,7 @@ def test_a_tool_says_what_was_wrong(tool_server, photos, tool, arguments, senten
 
 
 def test_there_are_no_tools_unless_asked_for(server):
-    assert httpx.get(f"{server.url}/gradio_api/mcp/schema").status_code == 404
+    assert httpx.get(f"{server.url}/gradio_api/mcp/schema", timeout=60).status_code == 404
 
 
 def test_without_its_package_mcp_is_one_line(tmp_path):
