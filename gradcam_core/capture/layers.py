@@ -220,11 +220,16 @@ def _step(operation: keras.Operation, kind: str | None, before: tuple, after: tu
 
 
 def _ratio(before: tuple, after: tuple) -> Fraction:
-    """`_step` by the numbers of cells alone: each side counts to the nearest whole number, down or up."""
+    """`_step` by the numbers of cells alone."""
     if len(before) != 4 or len(after) != 4 or not all((*before[1:3], *after[1:3])):
         return Fraction(1)
-    sides = [(before[i], after[i]) for i in (1, 2)]
-    return math.prod(Fraction(round(b / a)) if b > a else Fraction(1, round(a / b)) for b, a in sides)
+    height, width = (_nearest(before[i], after[i]) for i in (1, 2))
+    return height * width
+
+
+def _nearest(before: int, after: int) -> Fraction:
+    """How many cells of one side become one, or one how many, as a whole number."""
+    return Fraction(round(before / after)) if before > after else Fraction(1, round(after / before))
 
 
 def _only_cuts_or_pads(operation: keras.Operation) -> bool:
