@@ -226,4 +226,4 @@ def test_an_attention_that_gives_its_weights_too_is_explained():
     x = L.Dense(3)(L.Flatten()(x)) + L.Dense(3)(L.Flatten()(weights))
     network = gc.Classifier("own", seeded(keras.Model(inputs, x)))
     assert [(layer.name, layer.shape) for layer in network.layers] == [("conv", (*GRID, 6)), ("attention", (*GRID, 6))]
-    assert gc.explain(network, photo(), 1).maps["attention"].raw.any()
+    assert gc.explain(network, photo(), 1, ["attention"]).maps["attention"].raw.any()

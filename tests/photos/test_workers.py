@@ -249,8 +249,7 @@ def test_workers_end_with_the_program_however_it_ends(way, photo):
     command = [sys.executable, "-c", textwrap.dedent(script), photo]
     pids = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout.split()
     assert len(pids) == 2
-    ending = [process for process in psutil.process_iter() if str(process.pid) in pids]  # without what has ended
-    assert psutil.wait_procs(ending, timeout=30)[1] == []
+    assert psutil.wait_procs([one for one in psutil.process_iter() if str(one.pid) in pids], timeout=30)[1] == []
 
 
 def test_a_signal_that_the_program_ignores_ends_a_worker_all_the_same():

@@ -91,8 +91,9 @@ def test_the_sanity_check_has_a_row_for_each_map(panel):
 def test_tests_can_be_stopped_also_before_their_turn_has_come(panel):
     panel.page.locator("#layers label", has_text="All").click()
     panel.page.wait_for_function("document.querySelectorAll('.gx-card').length > 20")
-    panel.page.locator("#test").click()
-    panel.page.locator("#sanity").click()  # waits until the other has ended
+    for button in ("#test", "#sanity"):  # the second waits until the first has ended
+        with panel.page.expect_response("**/queue/join*"):
+            panel.page.locator(button).click()
     panel.page.locator("#end").click()
     panel.page.locator(TOAST, has_text="Stopped. What is shown stays.").nth(1).wait_for()
     assert panel.page.locator("#findings table, #sane table").count() == 0
