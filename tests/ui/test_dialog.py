@@ -167,6 +167,15 @@ def test_the_cross_and_a_click_beside_the_dialog_close_it_and_one_in_it_does_not
     enlarged.wait_for(state="detached")
 
 
+@pytest.mark.parametrize("card", [0, 2, 5])
+def test_the_dialog_lies_over_its_card_and_inside_the_window(onlooker, card):
+    onlooker.see("two")
+    below = onlooker.page.locator(".gx-card").nth(card).bounding_box()
+    box = onlooker.enlarge(card).bounding_box()
+    over = below["y"] + below["height"] / 2 - box["height"] / 2
+    assert box["y"] == pytest.approx(max(8, min(over, SIZE["height"] - 8 - box["height"])), abs=2)
+
+
 def test_a_new_answer_closes_the_dialog(onlooker, enlarged):
     onlooker.page.evaluate("document.querySelector('#show-one').click()")  # behind the dialog
     onlooker.now = "one"
