@@ -102,9 +102,44 @@ def test_the_code_of_one_class_needs_no_loop(onlooker):
     assert calls(code["HTTP API"])["client.predict"]["target"] == "'7'"
 
 
+def test_code_that_is_open_is_that_of_the_answer_that_is_shown(onlooker):
+    samples(onlooker, "two")
+    onlooker.see("against")
+    python, shell, api = onlooker.page.locator(".gx-code pre").all_text_contents()
+    assert values(python) == {"target": 7, "layers": ["fine", "coarse"]}
+    assert "--against" in shell
+    assert calls(api)["client.predict"]["against"] == "True"
+
+
+def test_what_is_copied_is_the_code_beside_the_button(onlooker):
+    onlooker.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    code = samples(onlooker, "one")
+    for name in ("Shell", "HTTP API", "Python"):
+        onlooker.page.evaluate("navigator.clipboard.writeText('')")
+        onlooker.page.get_by_label(f"Copy: {name}", exact=True).click()
+        onlooker.page.wait_for_function("navigator.clipboard.readText()")
+        assert onlooker.page.evaluate("navigator.clipboard.readText()") == code[name]
+
+
+def test_where_the_browser_keeps_its_clipboard_code_is_selected_and_a_link_shown(onlooker):
+    code = samples(onlooker, "one")
+    onlooker.page.evaluate(
+        """() => {
+            navigator.clipboard.writeText = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+            window.prompt = (_, text) => { window.prompted = text; };
+        }"""
+    )
+    onlooker.page.get_by_label("Copy: Shell", exact=True).click()
+    onlooker.page.wait_for_function("(text) => getSelection().toString().trim() === text.trim()", arg=code["Shell"])
+    onlooker.page.locator(".gx-link").click()
+    onlooker.page.wait_for_function("window.prompted?.includes('network=handmade')")
+    onlooker.page.evaluate("() => { delete navigator.clipboard.writeText; delete window.prompt; }")
+
+
 def test_the_code_of_a_network_in_a_file_prepares_photos_as_the_page_does(onlooker):
     code = samples(onlooker, "own")
     assert calls(code["Python"])["gc.load"] == {"args": ["'own.h5'"], "preprocess": "'-1..1'"}
+    assert calls(code["HTTP API"])["client.predict"]["network"] == "'own'"  # a server has it by its name
     (command,) = commands(code["Shell"])
     assert command[:5] == ["gradcam", "explain", "photo.jpg", "--network", "own.h5"]
     assert "--preprocess=-1..1" in command
