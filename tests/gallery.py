@@ -14,7 +14,7 @@ from serving import free_port
 import gradcam_core as gc
 from ui.layer_grid import LayerGrid
 
-LAYERS = {"fine": (7, 5), "middle": (4, 3), "coarse": (3, 2)}  # name -> (rows, columns) of its map
+LAYERS = {"fine": (7, 5), "middle": (4, 3), "coarse": (3, 2), "finest": (104, 45)}  # name -> (rows, columns) of its map
 SIZE = {"width": 1280, "height": 1800}  # of the window: all cards are near enough to be painted
 OWL, LYNX, NEWT = (
     gc.Prediction(7, "n001", "tawny_owl", 0.62),
@@ -59,7 +59,10 @@ HELD = [
     explanation(row, {"coarse": 0.0}, SEEN, instead_of=NEWT, method="layercam", score="probability")
     for row in (OWL, LYNX)
 ]
-AGAINST = [explanation(OWL, {"fine": 1.0, "coarse": 2.0}, SEEN, against=True, smoothing="noise")]
+AGAINST = [explanation(OWL, {"fine": 0.0, "coarse": 2.0}, SEEN, against=True, smoothing="noise")]
+MANY = [explanation(row, {f"layer{i}": float(i) for i in range(1, 9)}, SEEN) for row in (OWL, NEWT)]
+VALUE = [explanation(gc.Prediction(0, None, "age", None, 30.5), {"coarse": 1.0})]
+SHARE = [explanation(gc.Prediction(2, None, "road", None, share=0.4), {"finest": 1.0})]
 MARKUP = '<img src=x onerror="window.hit = 1">&amp;'
 WILD = [  # names that are markup, end a line of code, and close quotes
     explanation(row, {f"{MARKUP} '1'": 1.0, "b": 0.0}, network=MARKUP, instead_of=gc.Prediction(1, None, MARKUP, 0.1))
@@ -82,12 +85,16 @@ ANSWERS = {
     "one": ONE,
     "two": TWO,
     "held": HELD,
+    "many": MANY,
+    "value": VALUE,
+    "share": SHARE,
     "wild": WILD,
     "late": LATE,
     "lost": LOST,
     "none": None,
 }
 TITLES = {"own": "tawny owl", "one": "tawny owl", "two": "tawny owl, lynx", "held": "tawny owl, lynx rather than newt"}
+TITLES |= {"many": "tawny owl, newt", "value": "age", "share": "road"}
 TITLES |= {"against": "tawny owl", "coarse": "tawny owl", **dict.fromkeys(SET, "tawny owl")}
 TITLES["wild"] = f"{MARKUP} import no such module, {MARKUP} rather than {MARKUP}"
 

@@ -77,6 +77,24 @@ def test_a_card_says_size_cell_and_peak_of_its_map(onlooker):
     assert said[0] == ["size", "7×5×8", "cell", "37×36", "px", "peak", "2"]
     assert said[2] == ["size", "3×2×8", "cell", "87×90", "px", "peak", "4"]
     assert onlooker.page.locator(".gx-stage").all_inner_texts() == ["stage 1", "stage 2", "stage 3"]
+    onlooker.see("share")
+    (said,) = onlooker.page.locator(".gx-facts").all_inner_texts()
+    assert said.replace("\u2009", "").split() == ["size", "104×45×8", "cell", "2.5×4.0", "px", "peak", "1"]
+
+
+def test_cards_share_a_line_three_to_six_of_them(onlooker):
+    def line() -> tuple[int, float]:
+        boxes = [card.bounding_box() for card in onlooker.page.locator(".gx-row").first.locator(".gx-card").all()]
+        return sum(box["y"] == boxes[0]["y"] for box in boxes), boxes[0]["width"]
+
+    onlooker.see("one")
+    width = onlooker.page.locator(".gx-cards").first.bounding_box()["width"]
+    assert line() == (3, pytest.approx((width - 2 * 12) / 3, abs=1))
+    onlooker.see("coarse")
+    assert line() == (1, pytest.approx((width - 2 * 12) / 3, abs=1))
+    onlooker.show("many")
+    onlooker.wait_for_title("tawny owl, newt")
+    assert line() == (6, pytest.approx((width - 5 * 12) / 6, abs=1))
 
 
 def test_an_empty_map_says_for_which_class_and_rather_than_which(onlooker):
@@ -92,6 +110,47 @@ def test_an_empty_map_says_for_which_class_and_rather_than_which(onlooker):
     owl, lynx = onlooker.page.locator(".gx-why").all_inner_texts()
     assert owl.startswith("Nothing in this layer speaks for “tawny owl” rather than “newt” in this photo")
     assert lynx.startswith("Nothing in this layer speaks for “lynx” rather than “newt” in this photo")
+    onlooker.see("against")
+    (why,) = onlooker.page.locator(".gx-rows .gx-why").all_inner_texts()
+    assert why.startswith("Nothing in this layer speaks against “tawny owl” in this photo")
+
+
+def test_each_row_says_of_which_class_it_is_to_those_who_do_not_see_it(onlooker):
+    def rows() -> list[str]:
+        return onlooker.page.locator(".gx-rows .gx-cards").evaluate_all("all => all.map((one) => one.ariaLabel)")
+
+    onlooker.see("two")
+    assert rows() == [f"Heat maps for {name}, from shallow to deep" for name in ("tawny owl", "lynx")]
+    onlooker.see("against")
+    assert rows() == ["Heat maps against tawny owl, from shallow to deep"]
+
+
+def test_shallow_and_deep_are_said_where_there_is_more_than_one_layer(onlooker):
+    words = onlooker.page.locator(".gx-direction > span").first
+    for answer, is_said in (("one", True), ("coarse", False), ("two", True), ("held", False)):
+        onlooker.see(answer)
+        assert words.is_visible() == is_said, answer
+
+
+def test_a_bar_is_as_long_as_its_class_is_probable_and_a_value_has_none(onlooker):
+    def bars() -> list[tuple[float, str]]:
+        found = onlooker.page.locator(".gx-guess").evaluate_all(
+            """(all) => all.map((one) => {
+                const bar = one.querySelector('.gx-bar');
+                const share = parseFloat(getComputedStyle(bar, '::before').width) / bar.clientWidth;
+                const isSeen = getComputedStyle(bar).visibility === 'visible';
+                return [isSeen ? share : null, one.querySelector('.gx-percent').textContent];
+            })"""
+        )
+        return [tuple(bar) for bar in found]
+
+    onlooker.see("one")
+    assert bars() == [(pytest.approx(0.62, abs=0.01), "62 %"), (pytest.approx(0.042, abs=0.01), "4.2 %")]
+    onlooker.see("share")
+    assert bars() == [(pytest.approx(0.4, abs=0.01), "40 %")]
+    onlooker.see("value")
+    assert bars() == [(None, "30.5")]
+    assert "handmade gives age, 30.5." in onlooker.page.locator(".gx > .gx-status").inner_text()
 
 
 def test_the_classes_are_listed_with_those_beside_and_their_probabilities(onlooker):
@@ -137,6 +196,10 @@ def test_the_colour_bar_of_an_enlarged_map_has_its_evidence_or_that_of_the_scale
     onlooker.page.get_by_label("shared", exact=True).check()
     onlooker.enlarge(1)
     assert bar(onlooker, "dialog") == ("evidence", ["0", "4", "8", "12", "16"])
+    onlooker.page.keyboard.press("Escape")
+    onlooker.page.evaluate("dispatchEvent(new CustomEvent('gradcam-view', { detail: { fusion: 'maximum' } }))")
+    onlooker.enlarge(3)  # of all layers: it has no evidence of its own, on whatever scale
+    assert bar(onlooker, "dialog") == ("share of each layer’s peak", ["0 %", "25 %", "50 %", "75 %", "100 %"])
 
 
 def test_the_colour_bar_has_the_colours_that_are_set(onlooker):

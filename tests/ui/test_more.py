@@ -172,6 +172,8 @@ def test_the_card_of_all_layers_is_what_the_engine_makes(onlooker, how):
     dialog = onlooker.enlarge(3)
     onlooker.page.keyboard.press("ArrowRight")
     assert "evidence" not in dialog.locator(".gx-readout").inner_text()
+    facts = [fact.replace("\u2009", "") for fact in dialog.locator(".gx-facts > *").all_inner_texts()]
+    assert facts == ["size", "7×5", "cell", "37×36 px"]  # and no peak
     onlooker.page.keyboard.press("Escape")
     set_view(onlooker, fusion="none")
     assert onlooker.page.locator(".gx-card").count() == 6
