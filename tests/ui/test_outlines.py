@@ -130,14 +130,37 @@ def test_both_sides_of_the_wipe_have_their_outline(onlooker):
     assert dialog.locator(".gx-lines").count() == 1
 
 
-def test_the_sheet_has_the_outline(onlooker):
+def test_an_outline_that_is_asked_for_later_ends_at_the_line_between_both_maps(onlooker):
     onlooker.see("two")
+    dialog = onlooker.enlarge(0)
+    dialog.locator("select").select_option(index=3)
+    dialog.locator(".gx-wipe input").fill("30")
+    set_threshold(onlooker, 0.5, "dialog .gx-region")
+    clips = dialog.locator(".gx-lines").evaluate_all("all => all.map((one) => one.style.clipPath)")
+    assert clips == ["inset(0px 70% 0px 0px)", "inset(0px 0px 0px 30%)"]
+
+
+def test_the_outline_of_an_enlarged_map_is_finer_than_a_small_photo(onlooker):
+    onlooker.see("two")
+    set_threshold(onlooker, 0.5)
+    onlooker.enlarge(4)
+    assert onlooker.colors(0, "dialog .gx-lines").shape[:2] == (1479, 1024)  # of a photo of 260 x 180
+
+
+@pytest.mark.parametrize("mode", ["alpha", "add"])
+def test_the_sheet_has_the_outline(onlooker, mode):
+    """White between dark, also where colours are added to the photo."""
+    onlooker.see("two")
+    onlooker.page.evaluate(
+        "(mode) => dispatchEvent(new CustomEvent('gradcam-view', { detail: { mode, opacity: 0.9 } }))", mode
+    )
     pictures = []
     for threshold in (0, 0.5):
         set_threshold(onlooker, threshold)
         with onlooker.page.expect_download() as download:
             onlooker.page.locator(".gx-sheet").click()
         pictures.append(cv2.imread(str(download.value.path())).astype(int))
-    changed = np.abs(pictures[0] - pictures[1]).max(2) > 60
-    assert not changed[:, :265].any()  # the photo itself
-    assert all(changed[:, 16 + i * 265 : 265 + i * 265].any() for i in (1, 2, 3))
+    lighter, darker = ((by * (pictures[1] - pictures[0])).max(2) > 60 for by in (1, -1))
+    assert not (lighter | darker)[:, :265].any()  # the photo itself
+    for changed in (lighter, darker):
+        assert all(changed[:, 16 + i * 265 : 265 + i * 265].any() for i in (1, 2, 3))
