@@ -11,7 +11,7 @@ import cv2
 import gradio as gr
 import numpy as np
 import pytest
-from gallery import HELD, LYNX, NEWT, ONE, OWL, TWO, Onlooker, explanation
+from gallery import HELD, LYNX, MANY, NEWT, ONE, OWL, TWO, Onlooker, explanation
 from PIL import Image
 from tiny_networks import deep_network
 
@@ -265,6 +265,22 @@ def test_the_sheet_names_the_network_the_class_of_each_row_and_every_layer(onloo
     assert written[: len(expected)] == expected
     assert saved.shape[1] == GAP + 4 * (WIDTH + GAP)
     assert saved.shape[0] == 2 * (TITLE + HEIGHT + LABEL + GAP) + LEGEND
+
+
+def test_the_sheet_of_many_layers_goes_on_below(onlooker):
+    """Six pictures stand beside one another: of a photo and eight layers three are in a second line, for each class."""
+    onlooker.show("many")  # not all of them are near the screen and painted
+    onlooker.wait_for_title("tawny owl, newt")
+    _, saved, written = sheet(onlooker)
+    line = HEIGHT + LABEL + GAP
+    assert saved.shape == (2 * (TITLE + 2 * line) + LEGEND, GAP + 6 * (WIDTH + GAP), 3)
+    for row, answer in enumerate(MANY):
+        for number, (name, heat_map) in enumerate(answer.maps.items(), 1):
+            below, column = divmod(number, 6)
+            left, top = GAP + column * (WIDTH + GAP), row * (TITLE + 2 * line) + TITLE + below * line
+            assert [name, left, top + HEIGHT + 18] in written
+            found = saved[top : top + HEIGHT, left : left + WIDTH]
+            assert_alike(found, enlarged(gc.overlay(answer.photo, heat_map.heat, 0.4, "jet")))
 
 
 @pytest.mark.parametrize(
