@@ -286,6 +286,7 @@ def test_one_thing_is_asked_at_a_time_then_the_newest_wish_and_other_answers_are
     assert labels(onlooker) == ["Photo 1 of 2, e.txt: cannot be used", "Photo 2 of 2, f.txt"]
     say(onlooker)  # it failed
     assert onlooker.page.locator(f"{THUMBS}[aria-current=true]").count() == 0
+    assert onlooker.page.locator(THUMBS).evaluate_all("all => all.map((one) => one.tabIndex)") == [0, -1]
 
 
 def test_what_was_said_with_another_network_is_not_shown_and_its_class_not_asked_for(onlooker):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gallery import MARKUP, SET, Onlooker
+from gallery import MARKUP, OWL, SET, Onlooker
 from test_markup import MADE
 from test_several import THUMBS, drop, found, labels, let_fall, say
 
@@ -66,6 +66,80 @@ def test_side_by_side_a_photo_without_evidence_says_so(onlooker):
     onlooker.page.get_by_role("button", name="Side by side").click()
     badges = onlooker.page.locator(".gx-side .gx-card").evaluate_all("all => all.map((one) => one.innerText)")
     assert ["no evidence" in text for text in badges] == [False, True]
+    sources = onlooker.page.locator(".gx-side img").evaluate_all("all => all.map((one) => one.src)")
+    assert [source.partition(":")[0] for source in sources] == ["data", "data"]  # the server's, of whatever kind it was
+
+
+def test_layer_and_class_of_all_photos_stay_chosen_for_another_answer(onlooker):
+    onlooker.see("two")
+    first = drop(onlooker, "a.txt", "b.txt")
+    second = onlooker.hear(lambda: say(onlooker, **found(first, "stoat")))
+    onlooker.page.get_by_role("button", name="Side by side").click()
+    layer, of_class = (onlooker.page.locator(f".gx-side [name={name}]") for name in ("layer", "class"))
+    layer.select_option("middle")
+    of_class.select_option(str(OWL.index))
+    onlooker.show("one")
+    onlooker.wait_for_title("tawny owl")
+    assert (layer.input_value(), of_class.input_value()) == ("middle", str(OWL.index))
+    onlooker.show("late")  # another class, by its last layer alone
+    onlooker.wait_for_title("newt")
+    assert (layer.input_value(), of_class.input_value()) == ("coarse", str(OWL.index))
+    of_class.select_option("")
+    wish = onlooker.hear(lambda: say(onlooker, path=second["path"], gone=True))
+    assert (wish["target"], wish["layer"]) == (None, "coarse")
+
+
+def test_another_strip_begins_with_each_photos_own_class_and_one_photo_shown(onlooker):
+    onlooker.see("two")
+    first = drop(onlooker, "a.txt", "b.txt")
+    second = onlooker.hear(lambda: say(onlooker, **found(first, "stoat")))
+    onlooker.page.get_by_role("button", name="Side by side").click()
+    onlooker.page.locator(".gx-side [name=class]").select_option(str(OWL.index))
+    let_fall(onlooker, "c.txt", "d.txt")
+    assert onlooker.page.locator(".gx-side").is_hidden()
+    other = onlooker.hear(lambda: say(onlooker, **found(second, "ferret")))
+    assert (other["path"].rpartition("/")[2], other["target"]) == ("c.txt", None)
+
+
+def test_a_photo_that_was_cleared_away_is_sent_and_asked_for_anew(onlooker):
+    onlooker.see("two")
+    sent = []
+    onlooker.page.on("request", lambda request: sent.append(request.url.endswith("/upload")))
+    first = drop(onlooker, "a.txt", "b.txt")
+    again = onlooker.hear(lambda: say(onlooker, path=first["path"], gone=True))
+    assert (again["path"].rpartition("/")[2], "ahead" in again) == ("a.txt", False)  # it is still wanted
+    assert sum(sent) == 2
+
+
+def test_what_takes_long_is_not_asked_for_ahead_of_time_again_but_side_by_side(onlooker):
+    onlooker.see("two")
+    first = drop(onlooker, "a.txt", "b.txt")
+    second = onlooker.hear(lambda: say(onlooker, **found(first, "stoat")))
+    assert second["ahead"]
+    planned = onlooker.page.evaluate(
+        """(detail) => {
+            const before = window.setTimeout, planned = [];
+            window.setTimeout = (...what) => { planned.push(what[1]); return before(...what); };
+            dispatchEvent(new CustomEvent('gradcam-said', { detail }));
+            window.setTimeout = before;
+            return planned;
+        }""",
+        {"path": second["path"], "waits": True},
+    )
+    assert planned == []
+    wish = onlooker.hear(onlooker.page.get_by_role("button", name="Side by side").click)
+    assert (wish["path"], wish["ahead"]) == (second["path"], False)
+
+
+def test_why_the_server_takes_no_photo_is_said_as_it_says_it(onlooker):
+    onlooker.see("two")
+    enough = "You have sent <b>enough</b>."
+    onlooker.page.route("**/upload", lambda route: route.fulfill(status=429, body=enough))
+    let_fall(onlooker, "a.txt", "b.txt")
+    onlooker.page.locator(".gx-strip-said", has_text=enough).wait_for()
+    onlooker.page.wait_for_function("document.querySelectorAll('.gx-thumb.is-bad').length === 2")
+    onlooker.page.unroute("**/upload")
+    onlooker.complaints.clear()  # the browser's own, of what was refused
 
 
 def test_a_photo_that_is_sent_late_is_not_turned_to_when_another_was_chosen_meanwhile(onlooker):
