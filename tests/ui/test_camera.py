@@ -120,13 +120,15 @@ def test_the_maps_of_every_stage_follow_the_camera(visitor, stages):
     photos, maps = page.evaluate(PICTURES)
     assert len(set(photos)) == 1  # one frame under all maps
     assert len(set(maps)) == len(maps) == len(stages)
+    stream = page.evaluate("frames.last")
+    page.locator("#go-live").click()  # it is live already
     seen = page.evaluate("frames.all")
     page.wait_for_function("(seen) => frames.all > seen + 5", arg=seen)
     later, later_maps = page.evaluate(PICTURES)
     assert set(later).isdisjoint(photos)  # it moves
     assert set(later_maps).isdisjoint(maps)
     assert (visitor.colors(0, ".lv-heat")[..., 3] == 255).all()
-    assert page.evaluate("frames.most") == 1
+    assert page.evaluate("[frames.most, frames.last]") == [1, stream]
     assert "%" in page.locator(".lv-text").inner_text()
     assert not page.locator("#grid").is_visible()
 
@@ -163,7 +165,9 @@ def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
 
 def test_a_photo_takes_the_place_of_the_camera(visitor, server, photos):
     go_live(visitor)
+    visitor.page.locator("#network input").focus()
     visitor.explain(photos / "landscape.jpg")
+    assert visitor.page.evaluate("document.activeElement.closest('#network') !== null")
     assert visitor.page.locator("#grid").is_visible()
     assert not visitor.page.locator(".lv").is_visible()
     wait_for_room(server, 5)
@@ -205,6 +209,7 @@ def test_a_camera_is_let_go_when_it_is_stopped_before_its_first_frame(visitor, s
     def begin() -> None:
         page.locator("#go-live").click()
         page.wait_for_function("Boolean(window.letOpen)")
+        assert page.locator(".lv-pause").is_disabled()  # there is no frame yet
 
     page.evaluate(SLOW)
     begin()
@@ -245,6 +250,7 @@ def test_a_phone_that_is_turned_gives_a_picture_that_is_turned(visitor):
 def test_colours_that_are_added_to_the_photo_are_added_to_the_frame(visitor):
     visitor.page.evaluate(STILL)
     visitor.page.evaluate("dispatchEvent(new CustomEvent('gradcam-view', { detail: { mode: 'add', opacity: 0.6 } }))")
+    visitor.page.evaluate("dispatchEvent(new CustomEvent('gradcam-view', { detail: { fusion: 'none' } }))")
     go_live(visitor)
     stack = visitor.page.locator(".lv-stack").last
     visitor.page.wait_for_function("document.querySelector('.lv-heat').style.opacity === '0.6'")
