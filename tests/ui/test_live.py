@@ -202,6 +202,31 @@ def test_a_stream_keeps_its_network_when_another_visitor_begins_with_another(liv
     assert [found["cells"] for found in answer["maps"]] == [list(one.raw.shape) for one in expected.maps.values()]
 
 
+def test_a_stream_whose_maps_cannot_be_made_takes_no_room(live):
+    with pytest.raises(gc.SettingError, match="Eigen-CAM is the same for every class"):
+        begin(live, method="eigencam", evidence="against")
+    assert not live._open
+
+
+def test_a_frame_that_waits_for_long_is_no_silence(live, monkeypatch):
+    monkeypatch.setattr(live_module, "SILENCE", -1)
+    stream = live_module.Stream("oblong", {}, "", ends=time.monotonic() + 60, last=time.monotonic(), is_busy=True)
+    live._open[stream.name] = stream
+    live._forget()
+    assert stream.name in live._open
+    stream.is_busy = False
+    live._forget()
+    assert not live._open
+
+
+def test_the_visitor_of_a_stream_is_whose_request_it_was(live):
+    app = Starlette(routes=live.routes)
+    for address, path in (("10.0.0.1", "/gradio_api/live"), ("10.0.0.2", "/gradio_api/live")):
+        with TestClient(app, client=(address, 5000)) as client:
+            assert client.post(path, json={"network": "oblong"}).status_code == 200
+    assert [stream.visitor for stream in live._open.values()] == ["10.0.0.1", "10.0.0.2"]
+
+
 @pytest.mark.parametrize("method", ["scorecam", "guided", "gradcan", None, 3])
 def test_a_method_that_takes_many_passes_is_refused(live, method):
     with pytest.raises(gc.SettingError, match="a method of one pass"):
