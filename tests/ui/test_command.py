@@ -1,10 +1,16 @@
 """``python app.py``: its help, its settings, and one line where it cannot start."""
 
+import os
+import signal
+import sys
+from pathlib import Path
+
 import pytest
 from browser import Visitor
 from callers import client_of
 from serving import run, serve
 
+import app
 import gradcam_core as gc
 from gradcam_core.networks.zoo import DEFAULT
 
@@ -47,6 +53,69 @@ def test_a_wrong_setting_is_one_line(arguments, environment, sentence):
     assert answer.stdout == ""
 
 
+def guards(monkeypatch, folder: Path, arguments: tuple = (), **environment: str) -> dict:
+    """What stands before each request with these arguments."""
+    for name in [name for name in os.environ if name.startswith(("GRADCAM_", "GRADIO_", "SPACE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
+    (doors,) = app._guards(app.arguments(), folder, None)["app_kwargs"]["middleware"]
+    return doors.kwargs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (("--keep", "0.5", "--visitor", "40", "--hosts", "Cam.Example, friend.example"), {}),
+        ((), {"GRADCAM_KEEP": "0.5", "GRADCAM_VISITOR": "40", "GRADCAM_HOSTS": "Cam.Example, friend.example"}),
+    ],
+    ids=["arguments", "environment"],
+)
+def test_limits_and_names_are_those_that_are_set(monkeypatch, tmp_path, arguments, environment):
+    now = 1000.0
+    monkeypatch.setattr("ui.uploads.time.monotonic", lambda: now)
+    found = guards(monkeypatch, tmp_path, arguments, **environment)
+    assert found["hosts"] == {"cam.example", "friend.example"}
+    allowance = found["allowance"]
+    allowance.take("a", 30_000_000)
+    assert allowance.left("a") == 10e6
+    now += 29
+    assert allowance.left("a") == 10e6
+    now += 2
+    assert allowance.left("a") == 40e6
+
+
+@pytest.mark.parametrize(
+    ("host", "root", "is_strict", "hosts"),
+    [
+        ("127.0.0.1", "", True, set()),
+        ("[::1]", "", True, set()),
+        ("localhost", "https://cam.example/maps", True, {"cam.example"}),
+        ("127.0.0.1", "/maps", False, set()),  # behind a proxy of whatever name
+        ("0.0.0.0", "", False, set()),
+        ("192.0.2.7", "", False, set()),
+    ],
+)
+def test_a_page_for_this_machine_alone_answers_to_no_other_name(monkeypatch, tmp_path, host, root, is_strict, hosts):
+    found = guards(monkeypatch, tmp_path, ("--host", host), GRADIO_ROOT_PATH=root)
+    assert (found["is_strict"], found["hosts"]) == (is_strict, hosts)
+
+
+def test_the_folder_of_visitors_photos_goes_with_the_terminal(tmp_path):
+    """A closed terminal hangs up."""
+    (tmp_path / "hung_up.py").write_text(
+        "import os, signal, app\n"
+        "with app._upload_folder() as folder:\n"
+        "    (folder / 'photo.jpg').write_bytes(b'a photo')\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+    )
+    (tmp_path / "cache").mkdir()
+    answer = run([str(tmp_path / "hung_up.py")], GRADIO_TEMP_DIR=str(tmp_path / "cache"))
+    assert answer.returncode == -signal.SIGHUP
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
     from gradio_client import handle_file
     from tiny_networks import colour_network
@@ -66,11 +135,12 @@ def test_a_keras_file_can_be_the_network_of_the_start(photos, tmp_path):
 
 
 def test_a_start_network_that_cannot_be_had_is_replaced_and_the_page_says_so(browser_context, photos, tmp_path, stages):
-    with serve(tmp_path, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300") as server:
+    with serve(tmp_path, GRADCAM_NETWORK="VGG16", GRADCAM_MEMORY="300", GRADCAM_LIVE="0") as server:
         visitor = Visitor(browser_context, server.url)
         assert "VGG16 (553 MB)" in visitor.wait_for_toast(f"{DEFAULT} is used for now")
         visitor.explain(photos / "landscape.jpg")
         assert visitor.layers() == [layer.name for layer in stages]
+        assert visitor.page.locator("#go-live").count() == 0  # nobody may have a camera explained here
         visitor.page.close()
         assert "stay loaded up to 300 MB" in server.log.read_text()
     assert visitor.complaints == []
