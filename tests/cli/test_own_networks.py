@@ -1,5 +1,6 @@
 """Networks in files, from the shell: how photos are prepared, and what Keras' own settings say."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -8,10 +9,11 @@ import sys
 import cv2
 import keras
 import pytest
-from tiny_networks import noise, seeded, small_model
+from tiny_networks import noise, seeded, small_model, staged_network
 
 import gradcam_core as gc
 from gradcam_core.cli.main import main
+from gradcam_core.cli.options import add_file_options, file_settings
 
 
 @pytest.fixture
@@ -39,6 +41,31 @@ def one_value(path):
     model.layers[-2].kernel.assign(abs(model.layers[-2].kernel))
     model.save(path)
     return path
+
+
+def test_a_layer_without_evidence_is_named(run, photo, tmp_path):
+    """All of its weights are positive: nothing speaks against the value."""
+    path = one_value(tmp_path / "age.keras")
+    name = gc.load(path).labels[0].name
+    code, out, _ = run("explain", photo, "--network", path, "--out", tmp_path / "out")
+    assert (code, len(out.splitlines())) == (0, 1)
+    code, out, _ = run("explain", photo, "--network", path, "--out", tmp_path / "out", "--against")
+    assert (code, out.splitlines()[1:]) == (0, [f"  no evidence for {name} in conv"])
+
+
+def test_predict_prints_as_many_classes_as_are_asked_for(run, photo, tmp_path):
+    staged_network(classes=10).model.save(tmp_path / "ten.keras")
+    for top in (2, 7):
+        code, out, _ = run("predict", photo, "--network", tmp_path / "ten.keras", "--top", top)
+        assert (code, out.count("class ")) == (0, top)
+
+
+def test_each_input_of_a_network_is_given_its_own_value():
+    parser = argparse.ArgumentParser()
+    add_file_options(parser)
+    given = ["age=31", "place=2.5,-1", "other=a=b.jpg"]
+    options = parser.parse_args([word for text in given for word in ("--input", text)])
+    assert file_settings(options) == {"inputs": {"age": [31.0], "place": [2.5, -1.0], "other": "a=b.jpg"}}
 
 
 @pytest.mark.parametrize("asked", ["0..1", "-1..1", "none", "VGG16"])
