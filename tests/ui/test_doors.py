@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 import app
 import gradcam_core as gc
+from gradcam_core.photos import MAX_BYTES
 from ui.doors import Doors
 from ui.housekeeping import forget_sessions, session_capacity
 from ui.uploads import Allowance
@@ -120,6 +121,29 @@ def test_what_would_keep_the_parsers_busy_is_not_parsed(tool_server, path):
         assert answer.status_code == 413
         assert sentence in answer.json()["detail"]
     assert "Traceback" not in tool_server.log.read_text()
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"5")]], ids=["nothing", "5 bytes"])
+def test_an_upload_ends_where_it_becomes_too_much_whatever_it_announced(headers):
+    taken, said = 0, []
+
+    async def parser(scope, receive, send):
+        nonlocal taken
+        while (message := await receive())["more_body"]:
+            taken += len(message["body"])
+
+    async def endless():
+        return {"type": "http.request", "body": bytes(1 << 16), "more_body": True}
+
+    async def send(message):
+        said.append(message)
+
+    doors = Doors(parser, Allowance(3 * MAX_BYTES, 60), Counter(), [], is_strict=False)
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": headers, "client": ("a", 5)}
+    with ThreadPoolExecutor(1) as other:  # the browser's driver has a loop in this one
+        other.submit(asyncio.run, doors(scope, endless, send)).result()
+    assert said[0]["status"] == 413
+    assert MAX_BYTES < taken + (1 << 16) <= MAX_BYTES + (1 << 17)
 
 
 # --- calls that make no sense ---
