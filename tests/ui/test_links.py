@@ -48,6 +48,8 @@ def test_a_link_is_followed_in_all_that_it_asks_for(steps):
     assert (about.value, target.value, beside.value, other.value) == ("own", 2, [3, 1], 0)
     assert (method, preset, chosen.value, chosen.visible) == ("layercam", "choose", ["conv1", "add2"], True)
     assert [row[1].removesuffix(" ★") for row in table] == [name for name, _ in layers_of(steps)]
+    stages = [layer.name for layer in gc.select(deep_network(), "stages")]
+    assert [row[1] for row in table if row[1].endswith("★")] == [f"{name} ★" for name in stages]
 
 
 def layers_of(steps: Steps) -> list[tuple[str, str]]:

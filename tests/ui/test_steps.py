@@ -10,7 +10,7 @@ import pytest
 from gradio.context import LocalContext
 
 import gradcam_core as gc
-from ui.choices import network_note
+from ui.choices import Networks, network_note
 from ui.showing import Shown
 
 OTHER = next(iter(gc.NETWORKS))
@@ -92,6 +92,13 @@ def test_a_method_that_not_every_network_allows_makes_way(steps, before, after):
     answer = steps.network("own", Shown(OTHER, layers="last", method=before))
     assert answer[4].method == after
     assert answer[3] == answer[4].layers == "last"
+
+
+def test_the_list_of_networks_says_which_are_here_and_which_would_be_fetched(network, monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    first, *_ = choices = [text for text, _ in Networks(started=network).choices()]
+    assert first == "own · from a file"
+    assert {"VGG16 · fetch 553 MB", f"{OTHER} · {gc.NETWORKS[OTHER].megabytes} MB here"} < set(choices)
 
 
 def test_the_network_that_is_chosen_already_changes_nothing(steps, shown):
