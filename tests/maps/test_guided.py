@@ -31,22 +31,25 @@ RELUS = {
     "layer": lambda x, layer: keras.layers.ReLU()(layer(x)),
     "activation layer": lambda x, layer: keras.layers.Activation("relu")(layer(x)),
     "operation": lambda x, layer: keras.ops.relu(layer(x)),
+    "up to 6": lambda x, layer: keras.layers.ReLU(6)(layer(x)),
 }
 
 
-@pytest.mark.parametrize("relu", RELUS.values(), ids=RELUS)
-def test_guided_backpropagation_drops_what_is_negative_at_every_relu(relu):
-    network = relu_network(relu)
-    batch = np.random.default_rng(1).normal(0, 1, (1, 6, 6, 3)).astype(np.float32)
+@pytest.mark.parametrize("kind", RELUS)
+def test_guided_backpropagation_drops_what_is_negative_at_every_relu_and_what_one_cuts_off(kind):
+    network = relu_network(RELUS[kind])
+    most = 6 if kind == "up to 6" else np.inf
+    batch = np.random.default_rng(1).normal(0, 3, (1, 6, 6, 3)).astype(np.float32)
     (conv, conv_bias), (dense, dense_bias), (head, _) = (
         network.model.get_layer(name).get_weights() for name in ("conv", "dense", "head")
     )
     convolved = np.zeros((4, 4, 4))
     for i, j in np.ndindex(4, 4):
         convolved[i, j] = np.einsum("hwc,hwck->k", batch[0, i : i + 3, j : j + 3], conv) + conv_bias
-    hidden = np.maximum(convolved, 0).ravel() @ dense + dense_bias
-    back = np.maximum(head[:, 1], 0) * (hidden > 0)
-    back = (np.maximum(dense @ back, 0).reshape(4, 4, 4)) * (convolved > 0)
+    assert convolved.max() > 7
+    hidden = np.clip(convolved, 0, most).ravel() @ dense + dense_bias
+    back = np.maximum(head[:, 1], 0) * (hidden > 0) * (hidden < most)
+    back = np.maximum(dense @ back, 0).reshape(4, 4, 4) * (convolved > 0) * (convolved < most)
     expected = np.zeros((6, 6, 3))
     for i, j in np.ndindex(4, 4):
         expected[i : i + 3, j : j + 3] += conv @ back[i, j]
