@@ -106,15 +106,16 @@ def test_every_view_is_counted_for_whoever_waits(smoothing, views):
     assert steps == [(done, views) for done in range(1, views + 1)]
 
 
-def test_a_shift_may_be_half_of_the_input_and_no_more():
-    def network(side):
-        inputs = keras.Input((4 * side, 24, 3))
-        x = keras.layers.AveragePooling2D(4, name="coarse")(inputs)
+def test_a_shift_may_be_half_of_each_side_of_the_input_and_no_more():
+    def network(*size):
+        inputs = keras.Input((*size, 3))
+        x = keras.layers.AveragePooling2D((8, 2), name="coarse")(inputs)
         return gc.Classifier("coarse", keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
 
-    assert gc.explain(network(2), noise(24), 1, "coarse", smoothing="shifts").maps["coarse"].raw.shape == (2, 6)
-    with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
-        gc.explain(network(1), noise(24), 1, "coarse", smoothing="shifts")
+    assert gc.explain(network(16, 4), noise(24), 1, "coarse", smoothing="shifts").maps["coarse"].raw.shape == (2, 2)
+    for size in ((8, 24), (24, 2)):
+        with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
+            gc.explain(network(*size), noise(24), 1, "coarse", smoothing="shifts")
 
 
 def mirrored_network() -> Classifier:
