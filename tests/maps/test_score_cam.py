@@ -90,6 +90,16 @@ def test_channels_count_however_faint_they_are():
     np.testing.assert_allclose(found.raw * 1e9, expected.raw, atol=1e-4 * expected.peak)
 
 
+def test_each_of_several_classes_has_the_map_that_it_has_alone_however_large_the_others_scores_are():
+    network, photo = cam_network(), noise(12)
+    kernel, bias = network.model.get_layer("head").get_weights()
+    network.model.get_layer("head").set_weights([kernel * np.float32([1, 1e5, 1]), bias])
+    for found in gc.explain_classes(network, photo, [0, 1], "relu", method="scorecam"):
+        alone = gc.explain(network, photo, found.target.index, "relu", method="scorecam").maps["relu"]
+        assert not alone.is_empty
+        np.testing.assert_allclose(found.maps["relu"].raw, alone.raw, rtol=1e-4)
+
+
 def test_score_cam_tells_how_far_it_is_and_can_be_stopped():
     network, seen = deep_network(), []
     gc.explain(network, noise(), 1, "relu3", method="scorecam", progress=lambda *step: seen.append(step))
