@@ -164,6 +164,14 @@ def test_a_contrast_shows_each_class_with_its_own_probability():
     assert gc.explain(network, PHOTO, 2, score="probability").score == "probability"
 
 
+def test_answers_that_are_not_numbers_are_refused_also_where_the_map_is_finite():
+    network = cam_network()
+    kernel, bias = network.model.get_layer("head").get_weights()
+    network.model.get_layer("head").set_weights([kernel, bias + np.float32([0, 0, np.inf])])
+    with pytest.raises(gc.NetworkError, match="cam gives values that are not numbers"):
+        gc.explain(network, PHOTO, 1, "relu")
+
+
 def test_maps_that_are_not_numbers_are_refused_also_where_the_logits_are_finite():
     inputs = keras.Input((8, 10, 3))
     x = keras.layers.Conv2D(2, 3, name="conv", kernel_initializer="zeros")(inputs)
