@@ -90,9 +90,12 @@ def test_places_drawn_at_random_share_little_with_the_region_and_have_its_shape(
     }  # the best there is
 
 
-@pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
-def test_log_odds_are_those_of_the_probabilities(activation):
-    network = cam_network(activation)
+@pytest.mark.parametrize(
+    ("activation", "classes"),
+    [(None, 3), ("softmax", 3), ("sigmoid", 3), ("hard_sigmoid", 3), ("sigmoid", 1), ("hard_sigmoid", 1)],
+)
+def test_log_odds_are_those_of_the_probabilities(activation, classes):
+    network = cam_network(activation, classes)
     photos = [noise(12, seed) for seed in range(40)]  # more than a batch
     odds, wins = log_odds(network, 1, photos)
     by_index = np.array(
@@ -100,6 +103,14 @@ def test_log_odds_are_those_of_the_probabilities(activation):
     )
     np.testing.assert_allclose(odds, np.log(by_index / (1 - by_index)), atol=1e-4)
     assert wins.tolist() == [network.predict(one, 1)[0].index == 1 for one in photos]
+
+
+def test_probabilities_without_logits_of_0_and_1_have_log_odds_too():
+    for level, odds in ((-9, math.log(1e-6)), (9, -math.log(1e-6))):
+        network = cam_network("hard_sigmoid")
+        kernel, bias = network.model.get_layer("head").get_weights()
+        network.model.get_layer("head").set_weights([kernel, bias + level])
+        assert log_odds(network, 1, [noise(12)])[0].tolist() == pytest.approx([odds], abs=1e-4)
 
 
 def made(
