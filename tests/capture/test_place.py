@@ -167,6 +167,38 @@ def test_a_window_takes_padding_away_by_its_own_height_and_width(front, cell):
     assert layer.shape[:2] == (48 / cell[0], (96 + 4) / cell[1])
 
 
+class DistantPixels(L.Layer):
+    """The three colours of the middle one of three pixels in a row, each three further than the one before."""
+
+    def call(self, x):
+        return tf.image.extract_patches(x, [1, 1, 3, 1], [1] * 4, [1, 1, 3, 1], "VALID")[..., 3:6]
+
+
+PADDED = {  # columns that a padding brings, and a window takes away again, whatever is done to them between
+    "mirrored": (((6, 0), lambda x: keras.ops.flip(x, 2)), 7, 96),
+    "mirrored without the last": (((6, 6), lambda x: x[:, :, 105::-1]), 11, 96),
+    "every other one": (((4, 12), lambda x: x[:, :, ::2]), 9, 48),
+    "enlarged": (((4, 12), L.UpSampling2D((1, 2))), 33, 192),
+    "in two parts": (((6, 0), lambda x: keras.ops.concatenate([x[:, :, :40], x[:, :, 40:]], 2)), 7, 96),
+    "distant": (((3, 3), DistantPixels()), 1, 96),
+}
+
+
+@pytest.mark.parametrize(("way", "window", "columns"), PADDED.values(), ids=PADDED)
+def test_what_is_left_when_a_window_has_taken_the_padding_away_is_the_whole_photo(way, window, columns):
+    padding, between = way
+
+    def front(x):
+        return L.Conv2D(3, (1, window), name="window")(between(L.ZeroPadding2D(((0, 0), padding))(x)))
+
+    network = red_behind(front)
+    network.model.get_layer("window").set_weights([np.ones((1, window, 3, 3)) * [1, 0, 0], np.zeros(3)])
+    heat_map = gc.explain(network, np.full((HEIGHT, WIDTH, 3), (255, 0, 0), np.uint8), 0).maps["red"]
+    assert heat_map.layer.cell == (1, WIDTH / columns)
+    assert heat_map.raw.shape == (HEIGHT, columns)
+    assert heat_map.raw.min() > 0
+
+
 @pytest.mark.parametrize(
     "front",
     [
