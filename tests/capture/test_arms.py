@@ -1,6 +1,7 @@
 """Networks whose parts meet in no map: each part has a layer for each of its stages."""
 
 import keras
+import pytest
 
 from gradcam_core import select
 from gradcam_core.networks.classifier import Classifier
@@ -50,8 +51,11 @@ def test_two_looks_at_one_stem_have_a_layer_each():
     }
 
 
-def test_a_network_of_many_arms_has_one_layer_for_each_stage():
+@pytest.mark.parametrize(("count", "expected"), [(8, {f"arm{k}" for k in range(8)}), (9, {"arm8"})])
+def test_a_network_of_more_than_eight_arms_has_one_layer_for_each_stage(count, expected):
     inputs = keras.Input((20, 16, 3))
-    arms = [keras.layers.Conv2D(k + 2, 3, activation="relu", name=f"arm{k}", padding="same")(inputs) for k in range(9)]
+    arms = [
+        keras.layers.Conv2D(k + 2, 3, activation="relu", name=f"arm{k}", padding="same")(inputs) for k in range(count)
+    ]
     joined = keras.layers.Concatenate()([keras.layers.GlobalAveragePooling2D()(x) for x in arms])
-    assert stages_of(Classifier("many arms", keras.Model(inputs, keras.layers.Dense(3)(joined)))) == {"arm8"}
+    assert stages_of(Classifier("many arms", keras.Model(inputs, keras.layers.Dense(3)(joined)))) == expected

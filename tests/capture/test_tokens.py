@@ -110,6 +110,7 @@ WAYS = {
     ),
     "tokens around": lambda x: WithTokens(2)(WithTokens(1, is_last=True)(rows_of_tokens(patches(x)))),
     "tokens taken off": lambda x: WithTokens(2)(rows_of_tokens(patches(x)))[:, 2:],
+    "tokens taken off at the end": lambda x: WithTokens(1, is_last=True)(rows_of_tokens(patches(x)))[:, :-1],
     "tokens taken off by numbers": lambda x: TakenOff()(WithTokens(1)(rows_of_tokens(patches(x)))),
     "back to a grid": lambda x: ops.flip(ops.reshape(rows_of_tokens(patches(x)), (-1, 3, 5, 3)), 2),
     "windows": lambda x: rows_of_tokens(windows_and_back(L.ZeroPadding2D(((0, 1), (1, 0)))(patches(x)))),
