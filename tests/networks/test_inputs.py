@@ -112,6 +112,22 @@ def test_of_two_photos_the_map_lies_over_the_one_that_is_named(tmp_path):
         Classifier("pair", model, image="middle")
 
 
+def test_the_other_photo_has_the_size_of_the_explained_one_where_any_fits_and_its_channels_where_they_belong():
+    photo = keras.Input((*SIZE, 3), name="photo")
+    free, first = keras.Input((None, None, 3), name="free"), keras.Input((3, None, None), name="first")
+    turned = L.Permute((2, 3, 1))(first)
+    seen = L.GlobalAveragePooling2D()(L.Conv2D(4, 3, strides=2, activation="relu", name="conv")(photo))
+    others = [L.GlobalAveragePooling2D()(L.Conv2D(4, 3, strides=2, activation="relu")(x)) for x in (free, turned)]
+    model = seeded(
+        keras.Model([photo, free, first], L.Dense(1)(L.Rescaling(1 / 255)(L.Concatenate()([seen, *others]))))
+    )
+    other = noise(9, seed=7, width=33)
+    network = Classifier("three", model, image="photo", inputs={"free": other, "first": other}, input_size=SIZE)
+    batch, same = network.to_input(PHOTO), network.to_input(other)
+    expected = float(model([batch, same, np.moveaxis(same, -1, 1)])[0, 0])
+    assert network.predict(PHOTO)[0].value == pytest.approx(expected, rel=1e-5)
+
+
 class Own(keras.Model):
     """A model with a call of its own and two arguments."""
 
@@ -173,6 +189,7 @@ def test_a_file_is_made_anew_for_other_values_and_says_how_its_photos_are_prepar
     second = gc.load(tmp_path / "age.keras", inputs={"about": about}, preprocess="0..1")
     assert second.predict(PHOTO) != before
     assert first.predict(PHOTO) == before
+    assert gc.explain(first, PHOTO, method="guided").predictions == before  # though it goes through the network anew
     assert "given from 0 to 1" in first.about
     for settings in ({"inputs": [31]}, {"inputs": np.array([1, 2])}, {"inputs": {"about": [1, 2]}, "shown": 5}):
         with pytest.raises(gc.SettingError):
@@ -220,10 +237,17 @@ def test_an_array_of_any_channels_is_explained_and_shown_by_those_that_are_named
     expected = 255 * (shown - shown.min()) / np.ptp(shown)
     np.testing.assert_allclose(result.picture, expected, atol=0.51)
     np.save(tmp_path / "values.npy", values)
-    again = gc.explain(network, tmp_path / "values.npy")
+    again = gc.explain(network, (tmp_path / "values.npy").rename(tmp_path / "VALUES.NPY"))
     np.testing.assert_array_equal(again.maps["conv"].raw, result.maps["conv"].raw)
     manifest = result.save(tmp_path / "saved")
     assert manifest.exists()
+
+
+def test_an_explained_array_is_a_copy():
+    values = np.random.default_rng(1).normal(0, 3, (30, 50, 5)).astype(np.float32)
+    before, result = values.copy(), gc.explain(channels_network(5), values)
+    values[:] = 0
+    np.testing.assert_array_equal(result.photo, before)
 
 
 def test_maps_of_many_channels_are_tested_in_their_own_values():
