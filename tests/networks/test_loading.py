@@ -89,6 +89,14 @@ def test_settings_of_a_file_make_networks_of_their_own(tmp_path):
     ]
 
 
+def test_outputs_of_a_file_are_networks_of_their_own(tmp_path):
+    inputs = keras.Input((12, 20, 3))
+    seen = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu", name="conv")(inputs))
+    outputs = [keras.layers.Dense(count, name=f"of{count}")(seen) for count in (3, 4)]
+    save(tmp_path / "two.keras", keras.Model(inputs, outputs), 1_700_000_000_000_000_000)
+    assert [len(gc.load(tmp_path / "two.keras", output=f"of{count}").labels) for count in (3, 4)] == [3, 4]
+
+
 def own_loss(truth, found):
     return keras.ops.mean(keras.ops.abs(truth - found))
 

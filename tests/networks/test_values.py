@@ -1,5 +1,6 @@
 """Networks that give values, and not probabilities of classes: what is shown is the network's own number."""
 
+import pickle
 import re
 
 import keras
@@ -125,6 +126,14 @@ def test_what_outputs_are_can_be_said_wherever_a_network_is_loaded(tmp_path):
         assert gc.load(given).measures == "probability"
     with pytest.raises(gc.SettingError, match="EfficientNetLite0 has its own class names"):
         gc.load("EfficientNetLite0", measures="value")
+
+
+@pytest.mark.parametrize("measures", ["value", "probability"])
+def test_a_copy_in_another_process_gives_what_the_network_was_said_to_give(measures):
+    found = network(2, measures=measures)
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy.measures == found.measures == measures
+    assert copy.predict(PHOTO) == found.predict(PHOTO)
 
 
 def test_what_outputs_are_is_one_of_the_known_words():
