@@ -89,6 +89,13 @@ def test_what_has_no_one_meaning_gets_a_sentence(labels, sentence):
         names_of(labels)
 
 
+def test_hidden_folders_and_files_beside_them_are_no_classes(tmp_path):
+    for name in ("emu", "cat", ".ipynb_checkpoints", "dog"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "about.txt").write_text("of animals")
+    assert names_of(tmp_path) == NAMES
+
+
 @pytest.mark.parametrize(
     ("name", "content", "names"),
     [
