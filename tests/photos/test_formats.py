@@ -133,6 +133,12 @@ def test_a_file_that_is_cut_short_says_so(kind, options, share):
     assert refused.value.__cause__ is not None
 
 
+@pytest.mark.parametrize("left_out", [2, 8, 9])
+def test_a_webp_without_its_last_bytes_is_cut_short(left_out):
+    with pytest.raises(PhotoError, match="cut short: its end is missing"):
+        read_image(noise("WEBP", {"lossless": True}, (64, 48))[:-left_out])
+
+
 @pytest.mark.parametrize(
     "content",
     [

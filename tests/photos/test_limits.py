@@ -1,6 +1,7 @@
 """No photo, however it is made, costs more than a photo may."""
 
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -80,6 +81,11 @@ def test_a_jpeg_of_endless_scans_is_refused():
     last_scan = content[content.rindex(b"\xff\xda") : -2]
     with pytest.raises(PhotoError, match="damaged, or of a rare kind"):
         read_image(content[:-2] + last_scan * 200 + content[-2:])
+    small = b"Exif\0\0" + encode(Image.new("L", (8, 8)), "JPEG")  # a photo in the photo, which has an end of its own
+    begun = content[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(small)) + small + content[2:-2]
+    assert read_image(begun + content[-2:]).shape == (64, 64, 3)
+    with pytest.raises(PhotoError, match="damaged, or of a rare kind"):
+        read_image(begun + last_scan * 200 + content[-2:])
     film = b"\0\2" + b"\xff\xda\0\2" * 500  # that a phone stores behind the photo
     assert read_image(content + film).shape == (64, 64, 3)
 
