@@ -110,8 +110,8 @@ def write_about(folder: Path, about: About) -> None:
 def suffixes(layers: Sequence[str]) -> dict[str, str]:
     """By layer, in network order, what its columns end in: nothing for the deepest, else "_" and its name.
 
-    >>> suffixes(["block1/conv", "block1_conv", "top"])
-    {'block1/conv': '_block1_conv', 'block1_conv': '_block1_conv_2', 'top': ''}
+    >>> suffixes(["block1/conv", "block1_conv", "block1-conv", "top"])
+    {'block1/conv': '_block1_conv', 'block1_conv': '_block1_conv_2', 'block1-conv': '_block1_conv_3', 'top': ''}
     """
     found: dict[str, str] = {}
     for name in layers[:-1]:

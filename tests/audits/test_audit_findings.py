@@ -253,6 +253,7 @@ def test_values_are_neither_right_nor_wrong(tmp_path):
         (slice(3, 4), slice(0, 9), "at the bottom"),
         (slice(0, 4), slice(7, 9), "at the right"),
         (slice(1, 3), slice(3, 6), "in the centre"),
+        (slice(1, 2), slice(3, 4), "in the centre"),
     ],
 )
 def test_a_place_has_words(rows, columns, words):

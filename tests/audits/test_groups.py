@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcam_core.audits.groups import Group, clusters, group_of, groups, region_of, separability
+from gradcam_core.audits.groups import Group, _distinct, clusters, group_of, groups, region_of, separability
 
 ROWS, COLUMNS = 5, 8
 CORNER = (4, 1)
@@ -101,6 +101,12 @@ def test_the_cut_is_the_best_of_all_cuts():
 
     assert found == pytest.approx(max(between(at) for at in np.sort(values)[:-1]))
     assert found == pytest.approx(between(cut))
+
+
+def test_a_small_group_in_a_larger_one_is_told_too():
+    members = [np.arange(40) < count for count in (20, 9, 11)]
+    large, small, half = (Group(of, np.ones((ROWS, COLUMNS), bool), 0.9, 0.5, 0.1) for of in members)
+    assert _distinct([large, small, half]) == [large, small]
 
 
 def test_a_group_is_told_once():

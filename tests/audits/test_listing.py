@@ -57,6 +57,14 @@ def test_a_number_with_a_sign_is_no_index(imagenet, name):
         class_of(imagenet, name)
 
 
+def test_a_link_that_leads_back_up_is_not_gone_round(network, tmp_path):
+    folder = folder_of(tmp_path / "photos", "tulip/1.jpg", "tulip/red/2.jpg")
+    (folder / "tulip" / "again").symlink_to(folder)
+    found = listed(network, folder)
+    assert [item.photo for item in found] == ["tulip/1.jpg", "tulip/red/2.jpg"]
+    assert found.count == 2
+
+
 @pytest.mark.parametrize("boxes", ['{"a": 1}', f"[[0, 0, 1{'0' * 400}, 1]]", "[[0, 0, 1], [2]]", "[" * 100_000])
 def test_boxes_that_are_none_are_a_sentence(network, tmp_path, boxes):
     pd.DataFrame({"path": ["a.png"], "boxes": [boxes]}).to_csv(tmp_path / "t.csv", index=False)
