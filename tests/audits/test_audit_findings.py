@@ -1,6 +1,7 @@
 """What is found in an audit: a shortcut that is there, none where there is none, and every number with its photos."""
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from tagged import CLASSES, photo, tag_network, tagged_folder
 import gradcam_core as gc
 from gradcam_core.audits import findings as module
 from gradcam_core.audits.classes import place
+from gradcam_core.audits.counter_test import effects, hottest
 from gradcam_core.audits.findings import Finding, Findings, find
-from gradcam_core.audits.rows import About, schema, write_about, write_part
+from gradcam_core.audits.rows import About, read_rows, schema, write_about, write_part
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +219,29 @@ def test_each_candidate_is_tested_with_photos_of_its_class_and_of_others(tmp_pat
     few = find(folder, tag_network(0), reads)
     assert (few.tested, few.candidates) == (1, 2)
     assert "counter-test" not in few.text()  # that is all that there was to be
+
+
+def test_the_numbers_of_a_counter_test_are_those_of_its_photos_each_with_its_own_hottest_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PHOTOS", 8)
+    folder, network, read = suspicious(tmp_path), tag_network(90), []
+
+    def pixels(name: str) -> np.ndarray:
+        read.append(name)
+        return photo(name.split("/")[0], np.random.default_rng(zlib.crc32(name.encode())))
+
+    found = find(folder, network, pixels)
+    maps = {one["photo"]: np.reshape(one["map"], (6, 8)) for one in read_rows(folder).to_pylist()}
+    assert len(read) == 2 * 3 * 8
+    for drawn in (read[:24], read[24:]):
+        some = drawn[:8], drawn[8:16], drawn[16:]
+        index = CLASSES.index(drawn[0].split("/")[0])
+        (told,) = (group for group in found.classes[index]["groups"] if group["is_candidate"])
+        region = np.array(told["region"], bool)
+        usual = hottest(region, np.array([maps[name] for name in some[1]]))
+        expected = effects(network, index, region, *([pixels(name) for name in names] for names in some), usual)
+        medians = {name: np.median(values) for name, values in expected.differences.items()}
+        assert told["log_odds"] == pytest.approx(medians, abs=1e-5)
+        assert told["taken_for"] == expected.taken_for.tolist()
 
 
 def test_candidates_whose_photos_are_gone_are_said_to_be_untested(tmp_path):

@@ -68,7 +68,7 @@ def test_the_bar_of_a_sheet_has_its_colours(highest):
     np.testing.assert_array_equal(sheet[-48:-8, 16:416], colorbar("magma", 400, highest))
 
 
-@pytest.mark.parametrize("size", [(60, 300), (700, 90), (2000, 3000)])
+@pytest.mark.parametrize("size", [(60, 300), (700, 90), (2000, 300), (2000, 3000)])
 def test_under_a_picture_of_any_shape_it_can_be_read(size):
     photo = noisy_photo(*size)
     both = with_colorbar(photo, "magma", 2.0)

@@ -148,6 +148,10 @@ def test_the_picture_shows_the_photo_within_and_its_shade_outside():
     assert (drawn[60, 180] == 255).all()  # the box
     assert (drawn[4:30, 184:236] != photo[4:30, 184:236]).any()  # its share of the photo
     np.testing.assert_array_equal(photo, noisy_photo(120, 240))
+    low = np.zeros((120, 240), bool)
+    low[50:54] = True
+    drawn = regions.outlined(photo, low, (regions.Box(0, 50, 240, 54, 1 / 30, 1.0),))
+    np.testing.assert_allclose(drawn[57:], 0.45 * photo[57:], atol=1)  # its share of the photo has no room in it
     with pytest.raises(gc.SettingError, match="Ask for one of its size"):
         regions.outlined(photo, mask[:50], boxes)
     with pytest.raises(gc.SettingError, match="this one is of type uint8"):
