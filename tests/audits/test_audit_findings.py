@@ -149,6 +149,15 @@ def test_the_mean_map_of_a_class_has_as_much_of_each_photo_however_faint_its_hea
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_a_photo_that_could_not_be_read_is_neither_right_nor_wrong(tmp_path):
+    gone = {"photo": "gone.png", "label": "red", "label_index": 0, "error": "It is gone."}
+    rows = [row(i, k) for i in range(2) for k in range(3)]
+    rows[0] |= {"predicted": "blue", "predicted_index": 1}
+    found = find(written(tmp_path, [*rows, gone]))
+    assert (found.photos, found.failed, found.labelled, found.accuracy) == (7, 1, 6, 5 / 6)
+    assert [(one["photos"], one["labelled"], one["accuracy"]) for one in found.classes] == [(3, 3, 2 / 3), (3, 3, 1)]
+
+
 def test_a_class_whose_heat_lies_beside_its_boxes_is_found_and_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHOWN", 5)
     boxes = [[0.0, 0.0, 0.5, 1.0]]
