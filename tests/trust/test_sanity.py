@@ -227,16 +227,19 @@ def test_a_network_inside_a_network_is_made_random_as_well():
     assert_untouched(network, before)
 
 
-def test_statistics_of_the_input_are_copied_and_stay():
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_statistics_of_the_input_are_copied_and_stay(is_nested):
     inputs = keras.Input((8, 8, 3))
-    normalised = keras.layers.Normalization(name="statistics")(inputs)
-    x = keras.layers.Conv2D(3, 3, activation="relu", name="conv")(normalised)
+    statistics = keras.layers.Normalization(name="statistics")
+    front = keras.Sequential([keras.Input((8, 8, 3)), statistics], name="front") if is_nested else statistics
+    x = keras.layers.Conv2D(3, 3, activation="relu", name="conv")(front(inputs))
     network = Classifier("normalised", keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
-    network.model.get_layer("statistics").adapt(noise(64).reshape(64, 8, 8, 3).astype(np.float32))
+    statistics.adapt(noise(64).reshape(64, 8, 8, 3).astype(np.float32))
     seen = []
 
     def make_maps(copy):
-        seen.append([np.array(copy.model.get_layer("statistics").mean), *state(copy)[:2]])
+        (mine,) = (layer for layer in copy.model._flatten_layers() if layer.name == "statistics")
+        seen.append([np.array(mine.mean), *state(copy)[:2]])
         return {"conv": explain(copy, noise(8), 0).maps["conv"].raw}
 
     check = randomisation_test(network, make_maps, draws=1)
