@@ -163,6 +163,20 @@ def test_labels_that_pandas_made_floats_are_indices(network, tmp_path):
         assert [item.label for item in listed(network, tmp_path / f"a{suffix}")] == [2, None]
 
 
+@pytest.mark.parametrize(
+    ("content", "photo", "label"),
+    [
+        ("\ufeffpath,label\na.png,tulip\n", "a.png", 2),
+        ("path\na, b.png\n", "a, b.png", None),
+        ("img,path,file,y,label\nx.png,a.png,y.png,0,tulip\n", "a.png", 2),
+    ],
+    ids=["with a mark of its encoding", "a comma in a name", "headings of several kinds"],
+)
+def test_a_table_is_read_as_people_and_programs_write_them(network, tmp_path, content, photo, label):
+    (tmp_path / "t.csv").write_text(content, encoding="utf-8")
+    assert [(item.photo, item.label) for item in listed(network, tmp_path / "t.csv")] == [(photo, label)]
+
+
 def coco(tmp_path, **changes):
     content = {
         "images": [
@@ -181,7 +195,7 @@ def coco(tmp_path, **changes):
         "categories": [{"id": 1, "name": "daisy"}, {"id": 9, "name": "tulip"}, {"id": 4, "name": "nobody uses this"}],
         **changes,
     }
-    (tmp_path / "coco.json").write_text(json.dumps(content))
+    (tmp_path / "coco.json").write_text(json.dumps(content), encoding="utf-8-sig")
     return tmp_path / "coco.json"
 
 
