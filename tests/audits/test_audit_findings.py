@@ -173,17 +173,38 @@ def test_a_class_whose_heat_lies_beside_its_boxes_is_found_and_no_other(tmp_path
     assert outside.weight == pytest.approx(0.3)
 
 
+def test_what_is_often_confused_and_what_is_surely_wrong_is_found(tmp_path):
+    counts = (50, 30, 51)
+    rows = [row(i, k) for i in range(3) for k in range(counts[i])]
+    for start, count, predicted in ((0, 5, 1), (5, 4, 2), (50, 10, 2), (80, 5, 0)):  # of violet less than a tenth
+        for one in rows[start : start + count]:
+            one |= {"predicted": CLASSES[predicted], "predicted_index": predicted, "label_map": one["map"]}
+    for at, probability in ((50, 0.91), (51, 0.97), (52, 0.89), (53, 0.97)):
+        rows[at]["probability"] = probability
+    found = find(written(tmp_path, rows)).findings
+    assert [(one.label, one.count, one.sentence) for one in found if one.kind == "confusion"] == [
+        (1, 10, "33% of the photos of blue (10 of 30) are taken for violet."),
+        (0, 5, "10% of the photos of red (5 of 50) are taken for blue."),
+    ]
+    (errors,) = (one for one in found if one.kind == "errors")
+    assert errors.photos == [f"blue/00{k}.png" for k in (1, 3, 0)]
+    assert errors.sentence.startswith("3 photos are answered wrongly with a probability of 90% or more")
+    assert errors.numbers["highest"] == pytest.approx(0.97)
+
+
 def test_what_goes_with_a_label_is_found_with_its_side(tmp_path):
     rows = [row(i, k) for i in range(3) for k in range(15)]
     for one in rows[15:30]:
         one |= {"brightness": one["brightness"] - 0.3, "width": 64}
+    rows[15]["brightness"] = 0.9
     traits = [one for one in find(written(tmp_path, rows)).findings if one.kind == "trait"]
     assert {one.numbers["trait"]: (one.label, one.numbers["delta"]) for one in traits} == {
-        "brightness": (1, -1.0), "size": (1, 1.0),
+        "brightness": (1, pytest.approx(-13 / 15)), "size": (1, 1.0),
     }  # fmt: skip
-    assert {one.sentence.partition(" than")[0] for one in traits} == {
-        "Photos of blue are darker", "Photos of blue are larger",
-    }  # fmt: skip
+    assert {one.sentence.partition(":")[0] for one in traits} == {
+        "Photos of blue are darker than others (in 93% of all pairs)",
+        "Photos of blue are larger than others (in 100% of all pairs)",
+    }
 
 
 def suspicious(folder):
