@@ -102,6 +102,7 @@ def test_hidden_folders_and_files_beside_them_are_no_classes(tmp_path):
         ("tm.txt", "0 cat\n1 big dog\n2 emu\n", ("cat", "big dog", "emu")),
         ("turned.txt", "2 emu\n0 cat\n1 dog", NAMES),
         ("commas.txt", "0,cat\n1,dog\n2,emu", NAMES),
+        ("blank.txt", "cat\ndog\nemu\n\n \n", NAMES),
         ("numbers.txt", "0\n1\n2\n", ("0", "1", "2")),
         ("counted.txt", "1 man\n2 men\n", ("1 man", "2 men")),
         ("some.txt", "0 cat\ndog\n", ("0 cat", "dog")),
