@@ -5,7 +5,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from tiny_networks import colour_network, deep_network, noise, oblong_network, seeded
+from tiny_networks import StoppedError, colour_network, deep_network, noise, oblong_network, seeded
 
 from gradcam_core import NetworkError, SettingError, explain
 from gradcam_core.capture import precision
@@ -92,6 +92,8 @@ def test_bfloat16_gives_nearly_the_same_and_leaves_float32_as_it_was():
         other = threading.Thread(target=lambda: others.append(trace(batch, weights)))
         other.start()
         other.join()
+    with pytest.raises(StoppedError), precision.computing_in("bfloat16"):
+        raise StoppedError
     again_logits, again = trace(batch, weights)
     assert rough_logits.dtype == rough["relu3"].dtype == np.float32
     assert not np.array_equal(rough["relu3"], maps["relu3"])
