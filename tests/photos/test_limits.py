@@ -1,5 +1,6 @@
 """No photo, however it is made, costs more than a photo may."""
 
+import os
 import signal
 import struct
 import subprocess
@@ -117,6 +118,24 @@ def test_no_more_photos_are_decoded_at_once_than_there_is_room_for():
         for thread in threads:
             thread.join(30)
     assert [photo.tolist() for photo in photos] == [[[[*RED]] * 4] * 4] * len(threads)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs to fork")
+def test_a_fork_of_a_program_that_decodes_all_it_may_has_room_of_its_own(tmp_path):
+    photo = tmp_path / "small.png"
+    photo.write_bytes(encode(Image.new("RGB", (4, 4), RED), "PNG"))
+    script = """
+        import os, signal, sys
+        from gradcam_core.photos import read_image, workers
+        for _ in range(workers.AT_ONCE):
+            workers.slots().acquire()
+        if os.fork() == 0:
+            signal.alarm(30)
+            print(read_image(sys.argv[1]).shape, flush=True)
+            os._exit(0)
+        os.wait()
+    """
+    assert python(script, photo).stdout == "(4, 4, 3)\n"
 
 
 def test_reading_leaves_pillows_own_limit_alone():
