@@ -19,7 +19,7 @@ from ..photos.channels import read_channels, resized, to_grey
 from ..settings import check_count
 from .checks import prepared, recorded, refuse_decisions, refuse_strangers, tried
 from .files import file_of, remade
-from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of
+from .inputs import Input, Values, chosen_channels, chosen_size, fed, image_of, inputs_of, kept
 from .keras_hub import own_settings
 from .labels import LabelSource, Name, index_of, labelled, names_of
 from .measures import MEASURES, Measure, Prediction, trained_for
@@ -88,8 +88,8 @@ class Classifier:
         self.input_size = chosen_size(name, taken, input_size)
         self.channels = taken.channels or 3
         self.shown = chosen_channels(name, self.channels, shown)
-        self._how: dict[str, Any] = {"image": image, "inputs": inputs, "output": output, "shown": shown}
         self._feed = fed(name, everything, taken, inputs, output, self._as_other)
+        self._how: dict[str, Any] = {"image": image, "inputs": kept(inputs), "output": output, "shown": shown}
         self.recording = recorded(name, model, self._feed, taken, self.input_size)
         refuse_decisions(name, self.recording)
         self.parameters: int = model.count_params()

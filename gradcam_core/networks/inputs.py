@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,6 +215,13 @@ def fed(
     positional = None if inputs.positional is None else keras.tree.map_structure(argument, inputs.positional)
     named = {key: keras.tree.map_structure(argument, one) for key, one in inputs.named.items()}
     return Feed(positional, named, image.dtype or "float32", image.is_channels_first, output)
+
+
+def kept(given: Values | None) -> Values | None:
+    """Values of inputs as they are now: the caller may change its arrays later."""
+    if given is None:
+        return None
+    return {key: deepcopy(one) if isinstance(one, np.ndarray | list | tuple) else one for key, one in given.items()}
 
 
 def chosen_size(name: str, image: Input, asked: tuple[int, int] | None) -> tuple[int, int]:
