@@ -214,3 +214,10 @@ def test_real_weights_name_the_school_bus(monkeypatch):
     network = loading.load("MobileNetV2")
     photo = read_image(SHARED / "photos" / "n04146614_school_bus.jpg")
     assert network.predict(photo)[0].name == "school bus"
+
+
+@pytest.mark.parametrize("mirror", ["http://mirror:8000/keras", "http://mirror:8000/keras/"])
+def test_a_mirror_is_asked_for_the_address_that_the_store_has(monkeypatch, mirror):
+    monkeypatch.setenv("GRADCAM_WEIGHTS_URL", mirror)
+    file = zoo.NETWORKS["VGG16"].weights
+    assert file.url == f"http://mirror:8000/keras/{file.address}"
