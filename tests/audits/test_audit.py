@@ -278,6 +278,8 @@ def test_rows_of_many_parts_are_those_of_one(network, photos, whole, tmp_path, m
     found = gc.audit(network, photos, tmp_path, layers="stages", batch=4)
     assert [Path(path).name for path in rows.parts(tmp_path)] == [f"part-{n:06}.parquet" for n in range(5)]
     assert_same_rows(by_photo(found), by_photo(whole))
+    Path(rows.parts(tmp_path)[1]).unlink()  # what comes in its place overwrites no other
+    assert_same_rows(by_photo(gc.audit(network, photos, tmp_path, layers="stages", batch=4)), by_photo(whole))
 
 
 @pytest.mark.parametrize("settings", [{"method": "scorecam"}, {"method": "guided"}, {"smoothing": "flips"}], ids=str)

@@ -160,7 +160,7 @@ def test_a_photo_that_could_not_be_read_is_neither_right_nor_wrong(tmp_path):
 
 def test_a_class_whose_heat_lies_beside_its_boxes_is_found_and_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHOWN", 5)
-    boxes = [[0.0, 0.0, 0.5, 1.0]]
+    boxes = [[0.0, 0.0, 0.5, 1.0], [0.1, 0.2, 0.4, 0.9]]  # one lies in the other
     inside = {0: 0.2, 1: 0.8, 2: 0.5}
     rows = [row(i, k, boxes=boxes, inside=inside[i] + 0.01 * (k % 3 - 1)) for i in range(3) for k in range(15)]
     rows[2] |= {"predicted": "blue", "predicted_index": 1, "inside": 0.9, "label_map": rows[2]["map"]}
