@@ -7,6 +7,7 @@ from tiny_networks import deep_network, noise, oblong_network, seeded
 
 import gradcam_core as gc
 from gradcam_core.maps import gradients
+from gradcam_core.maps.explain import check
 from gradcam_core.networks.classifier import Classifier
 
 PHOTO = noise(12, width=20)  # at the input's size, so that what is done to the photo is done to the input
@@ -164,3 +165,5 @@ def test_one_side_of_one_layer_is_enough_to_refuse_a_shift(size):
     for layers in (["fine", "coarse"], "coarse"):
         with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
             gc.explain(network, noise(), 1, layers, smoothing="shifts")
+        with pytest.raises(gc.SettingError, match="smooth by flips or noise"):
+            check(network, layers, smoothing="shifts")  # before there is a photo
