@@ -78,6 +78,12 @@ def test_the_statistics_of_a_normalisation_tell_what_it_was_trained_on(scale, sh
     assert [note.partition('preprocess="')[2].partition(" ")[0] for note in found] == better
 
 
+def test_everything_that_should_be_known_of_a_network_is_noted():
+    value, better = network(norm=True, scale=1 / 255, head=1).notes
+    assert "shown as a value" in value
+    assert "trained on 0..1" in better
+
+
 def test_a_head_that_is_too_sure_of_noise_tells_it_too():
     (note,) = network(gain=20).notes
     assert 'preprocess="0..1" in Python, --preprocess 0..1 in the shell' in note
