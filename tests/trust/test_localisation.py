@@ -75,6 +75,15 @@ def test_a_map_that_is_its_box_meets_it():
     assert (found.largest == found.any).all()
 
 
+def test_a_box_may_leave_the_photo_by_rounding():
+    heat = np.float32([[0, 1]])
+    (found,) = best_overlaps(heat, np.array([[0.5, -0.0005, 1.0005, 1.0]]), [0.5]).largest
+    assert found == pytest.approx(1, abs=0.01)
+    for box in ([0.5, -0.002, 1, 1], [0.5, 0, 1.002, 1]):
+        with pytest.raises(gc.SettingError, match="Divide pixels by the photo's sides"):
+            best_overlaps(heat, np.array([box]), [0.5])
+
+
 def test_an_empty_map_meets_nothing():
     found = best_overlaps(np.zeros((3, 4)), np.array([[0.0, 0.0, 1.0, 1.0]]), [0.01, 0.5])
     assert not found.largest.any()
