@@ -138,6 +138,19 @@ def test_a_fork_of_a_program_that_decodes_all_it_may_has_room_of_its_own(tmp_pat
     assert python(script, photo).stdout == "(4, 4, 3)\n"
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("Failed to decode image: Out of memory")])
+def test_a_photo_for_which_memory_runs_out_is_too_complex_however_its_decoder_says_so(error):
+    class Greedy(Image.Image):
+        def load(self):
+            raise error
+
+    image = Greedy()
+    image._mode, image._size = "RGB", (4, 4)
+    with pytest.raises(PhotoError, match="too complex to be read") as caught:
+        read_image(image)
+    assert caught.value.__cause__ is error
+
+
 def test_reading_leaves_pillows_own_limit_alone():
     before = Image.MAX_IMAGE_PIXELS
     filters = list(warnings.filters)
