@@ -97,6 +97,16 @@ def test_outputs_of_a_file_are_networks_of_their_own(tmp_path):
     assert [len(gc.load(tmp_path / "two.keras", output=f"of{count}").labels) for count in (3, 4)] == [3, 4]
 
 
+def test_each_input_size_is_a_network_of_its_own_be_it_a_list_or_a_tuple(tmp_path):
+    inputs = keras.Input((None, None, 3))
+    seen = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(seen)))
+    save(tmp_path / "any.keras", model, 1_700_000_000_000_000_000)
+    listed, other = (gc.load(tmp_path / "any.keras", input_size=size) for size in ([12, 20], [20, 12]))
+    assert (listed.input_size, other.input_size) == ((12, 20), (20, 12))
+    assert gc.load(tmp_path / "any.keras", input_size=(12, 20)) is listed
+
+
 def own_loss(truth, found):
     return keras.ops.mean(keras.ops.abs(truth - found))
 
