@@ -54,6 +54,7 @@ def test_every_form_with_one_meaning_is_taken_in_the_order_of_the_outputs(labels
 def test_numbers_and_ids_are_names_too():
     assert names_of([0, 1, 2]) == names_of(np.arange(3)) == names_of({"0": 0, "1": 1, "2": 2}) == ("0", "1", "2")
     assert names_of({0: 7, 1: 3}) == ("7", "3")
+    assert names_of({"0": "cat", "1": 7}) == ("cat", "7")
     pair = ("n02084071", "dog")
     assert names_of([pair]) == names_of([list(pair)]) == names_of(["n02084071 dog"]) == names_of({"0": pair}) == (pair,)
 
