@@ -233,6 +233,14 @@ def test_a_head_that_is_cut_off_is_held_against_the_networks_own_output():
     assert network.activation == "none"
 
 
+def test_one_probability_of_many_that_is_not_the_softmaxs_own_is_enough():
+    model = headed(lambda z: keras.ops.clip(keras.ops.softmax(9 * z), 0, 0.04), 2000)
+    network, photo = Classifier("cut", model), noise(8)
+    own = model(photo[None]).numpy().ravel()
+    assert 0 < (own > 0.0399).sum() < 9
+    assert shown(network, photo) == pytest.approx(own, abs=1e-6)
+
+
 def test_logits_from_zero_to_one_are_still_logits():
     model = headed(lambda z: z)
     model.layers[-1].set_weights([np.zeros((4, 3), np.float32), np.float32([0.1, 0.2, 0.4])])
