@@ -323,7 +323,10 @@ def test_a_report_shows_no_more_than_so_many_photos_whether_they_failed_or_not(t
     write_about(tmp_path, About({"method": "gradcam"}, str(tmp_path), "net", "probability", CLASSES, [LAYER], {}))
     write_part(tmp_path, rows, schema(), 0)
     findings = find(tmp_path)
+    findings.classes[0]["groups"] = [{"photos": [row["photo"] for row in rows]}]
     shown = rows_of(write_report(tmp_path, findings))
+    (group,) = shown["classes"][0]["groups"]
+    assert (group["count"], len(group["photos"])) == (52, shown["shown"])  # it says of how many it is
     assert len(shown["rows"]["photo"]) == shown["shown"] <= 9
     assert {photo for one in findings.findings for photo in one.photos} <= set(shown["rows"]["photo"])
     assert any(shown["rows"]["error"])
