@@ -47,6 +47,18 @@ def test_a_value_that_the_network_does_not_know_is_refused_before_any_photo():
     assert "{{" not in str(refused.value)
 
 
+def test_a_single_number_may_stand_alone_or_in_a_list():
+    photo, kind = keras.Input((*SIZE, 3), name="photo"), keras.Input((), name="kind", dtype="int32")
+    age = keras.Input((1,), name="age")
+    seen = L.Concatenate()([L.GlobalAveragePooling2D()(features(photo)), L.Embedding(4, 3)(kind), age])
+    model = seeded(keras.Model([photo, kind, age], L.Dense(2)(seen)))
+    alone, *others = (
+        Classifier("net", model, inputs=dict(zip(("kind", "age"), given, strict=True))).predict(PHOTO)
+        for given in ((3, 0.5), ([3], [0.5]), (np.array([3]), [[0.5]]))
+    )
+    assert others == [alone, alone]
+
+
 def with_age():
     """A photo and two numbers; its inputs are a dict."""
     photo, about = keras.Input((*SIZE, 3), name="photo"), keras.Input((2,), name="about")
