@@ -174,7 +174,8 @@ def _copy(network: "Classifier") -> "Classifier":
     try:
         model = keras.models.clone_model(network.model)
     except (NotImplementedError, TypeError, ValueError) as error:
-        raise NetworkError(f"{network.name} cannot be tested: Keras cannot copy it ({error}).") from error
+        what = " ".join(str(error).partition("Example:")[0].split()).rstrip(".")  # without Keras' page of code
+        raise NetworkError(f"{network.name} cannot be tested: Keras cannot copy it ({what}).") from error
     copy = network.around(model)
     _restore(copy, network)
     for layer in model._flatten_layers():

@@ -59,6 +59,14 @@ class Own(keras.Model):
         return self.last(keras.ops.mean(x, axis=(1, 2)))
 
 
+@pytest.fixture
+def _no_scope_left():
+    """Where Keras cannot trace a call, what is built later in the process is called as if it were inside that model."""
+    yield
+    keras.utils.clear_session()
+
+
+@pytest.mark.usefixtures("_no_scope_left")
 @pytest.mark.parametrize("name", ["net", "_net", "first conv", "блок1"])
 def test_so_they_are_in_a_model_with_a_call_of_its_own(name):
     model = Own(name)
