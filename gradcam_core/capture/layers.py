@@ -32,7 +32,7 @@ class Layer:
             explained where it is named, and not listed.
         shape: (height, width, channels) at the network's input size; of tokens, that of their grid.
         parameters: number of the layer's own weights.
-        stage: 1 for the highest resolution, growing with each halving; a pool counts to the stage it ends.
+        stage: 1 for the highest resolution, growing as a cell spans more pixels; a pool counts to the stage it ends.
         cell: (height, width) of one map cell in pixels of the network's input.
         preset: whether this layer stands for its stage, or for a part of the depth where there are few stages.
         place: where its cells lie in the network's input; None where that cannot be known: its maps are then stretched
@@ -93,6 +93,7 @@ def _tensors(recording: Recording, sources_of: dict[str, frozenset[int]]) -> lis
     shapes = {-1: tuple(recording.batch.shape)} | {i: seen(call.output)[0] for i, call in enumerate(calls)}
     of_head = _of_head(recording, sources_of)
     tensors: list[Tensor] = []
+    strides = {size: Fraction(1)}  # by (height, width), of the first that has so many cells
     for call in calls:
         given = [x for x in call.inputs if x is recording.batch or sources_of.get(x.name)]
         inputs = sorted((seen(x)[0] for x in given), key=lambda shape: -_cells(shape))
@@ -107,7 +108,11 @@ def _tensors(recording: Recording, sources_of: dict[str, frozenset[int]]) -> lis
             source = shapes[sources[0]]
             before = inputs[0] if inputs else source
             stride = tensors[sources[0]].stride if sources[0] >= 0 else Fraction(1)
-            stride *= _ratio(source, before) * _step(call.operation, kind, before, shape)
+            step = _ratio(source, before) * _step(call.operation, kind, before, shape)
+            # Sizes are rounded on the way down: a way back up leads to what has its size.
+            stride = strides.get(shape[1:3], stride * step) if step < 1 else stride * step
+        if kind:
+            strides.setdefault(shape[1:3], stride)
         tensors.append(
             Tensor(
                 name=call.path,

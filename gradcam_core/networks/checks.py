@@ -9,7 +9,7 @@ from ..capture.feeding import Feed
 from ..capture.head import HANDS_ON, is_grid
 from ..capture.recording import Recording, record
 from ..errors import GradcamError, NetworkError, SettingError
-from .inputs import Input
+from .inputs import Input, no_image
 
 
 def refuse_strangers(name: object, model: object) -> None:
@@ -42,6 +42,8 @@ def recorded(name: str, model: keras.Model, feed: Feed, image: Input, size: tupl
     except GradcamError:
         raise
     except Exception as error:  # a layer of anybody's may raise anything
+        if image.is_guess:
+            raise no_image(name) from error
         sides, what = "{} x {}".format(*size), (str(error).strip() or type(error).__name__).splitlines()[0]
         if None in image.sides:
             sentence = f"{name} cannot take photos of {sides} pixels: {what} Give another input size."

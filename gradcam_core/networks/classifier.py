@@ -88,8 +88,8 @@ class Classifier:
         self.input_size = chosen_size(name, taken, input_size)
         self.channels = taken.channels or 3
         self.shown = chosen_channels(name, self.channels, shown)
-        self._feed = fed(name, everything, taken, inputs, output, self._as_other)
         self._how: dict[str, Any] = {"image": image, "inputs": kept(inputs), "output": output, "shown": shown}
+        self._feed = fed(name, everything, taken, inputs, output, self._as_other)
         self.recording = recorded(name, model, self._feed, taken, self.input_size)
         refuse_decisions(name, self.recording)
         self.parameters: int = model.count_params()

@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -24,12 +25,14 @@ class Input:
         shape: with an axis for the photos first, None where anything goes; empty where it is not known.
         dtype: of its values; None where it is not known.
         usual: the usual (height, width) of an image of any size.
+        is_guess: whether the shape is that of a layer inside, and not what the model says.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str | None = "float32"
     usual: tuple[int, int] = (224, 224)
+    is_guess: bool = False
 
     @property
     def is_channels_first(self) -> bool:
@@ -88,18 +91,23 @@ def inputs_of(name: str, model: object) -> Inputs:
     if "shapes_dict" in config:
         named = {key.removesuffix("_shape"): shape for key, shape in config["shapes_dict"].items() if shape}
         return Inputs(None, {key: _built_for(shape, key) for key, shape in named.items()})
-    shape = config.get("input_shape") or _largest_taken(model.layers)
-    return Inputs(_built_for(shape, ""), {key: Input(key, (), None) for key in _also_needed(model)})
+    also = {key: Input(key, (), None) for key in _also_needed(model)}
+    if "input_shape" not in config and not also:
+        return Inputs(_guessed(model), {})
+    return Inputs(_built_for(config.get("input_shape"), ""), also)
 
 
-def _largest_taken(layers: Sequence[keras.Layer]) -> tuple[int, ...] | None:
-    """The largest shape of images, with the fewest channels, that one of a model's layers was built for; or None.
+def _guessed(model: keras.Model) -> Input | None:
+    """The largest image, grey or in colours, that a layer inside a model was built for.
 
-    It is the image's: Keras forgets the model's own where it cannot trace its call, as with a layer "first conv".
+    Keras forgets what the model itself was built for where it cannot trace its call, as with a layer "first conv".
     """
+    layers = model._flatten_layers(include_self=False)
     shapes = [(layer.get_build_config() or {}).get("input_shape") for layer in layers]
-    known = [tuple(shape) for shape in shapes if isinstance(shape, list | tuple) and len(shape) == 4 and all(shape[1:])]
-    return min(known, key=lambda shape: (-shape[1] * shape[2], shape[3]), default=None)
+    images = [shape for shape in shapes if isinstance(shape, list | tuple) and len(shape) == 4 and all(shape[1:])]
+    grey_or_rgb = [shape for shape in images if shape[3] in (1, 3)]
+    largest = max(grey_or_rgb, key=lambda shape: (shape[1] * shape[2], shape[3]), default=None)
+    return replace(_built_for(largest, ""), is_guess=True) if largest else None
 
 
 def _also_needed(model: keras.Model) -> list[str]:
@@ -148,10 +156,12 @@ def image_of(name: str, inputs: Inputs, asked: str | int | None) -> Input:
             "by inputs=."
         )
     what = {3: " Signals and sequences", 5: " Volumes"}.get(max((len(one.shape) for one in inputs.all), default=0), "")
-    raise NetworkError(
-        f"{name} takes {listed}; an image of shape (batch, height, width, channels) is needed."
-        + (f"{what} are not explained." if what else "")
-    )
+    raise no_image(name, listed, f"{what} are not explained." if what else "")
+
+
+def no_image(name: str, what: str = "inputs of unknown shape", more: str = "") -> NetworkError:
+    """That a network takes something else."""
+    return NetworkError(f"{name} takes {what}; an image of shape (batch, height, width, channels) is needed.{more}")
 
 
 def _by_name(name: str, inputs: Inputs, asked: str | int, where: str) -> Input:
@@ -218,10 +228,14 @@ def fed(
 
 
 def kept(given: Values | None) -> Values | None:
-    """Values of inputs as they are now: the caller may change its arrays later."""
-    if given is None:
-        return None
-    return {key: deepcopy(one) if isinstance(one, np.ndarray | list | tuple) else one for key, one in given.items()}
+    """Values of inputs as they are now: the caller may change its arrays later, and what is open is read once."""
+    if not isinstance(given, Mapping):
+        return given
+    found = dict(given)
+    for key, one in given.items():
+        with suppress(TypeError):  # what cannot be copied
+            found[key] = deepcopy(one)
+    return found
 
 
 def chosen_size(name: str, image: Input, asked: tuple[int, int] | None) -> tuple[int, int]:

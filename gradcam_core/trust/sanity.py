@@ -175,6 +175,7 @@ def _copy(network: "Classifier") -> "Classifier":
         model = keras.models.clone_model(network.model)
     except (NotImplementedError, TypeError, ValueError) as error:
         what = " ".join(str(error).partition("Example:")[0].split()).rstrip(".")  # without Keras' page of code
+        what = what or type(error).__name__
         raise NetworkError(f"{network.name} cannot be tested: Keras cannot copy it ({what}).") from error
     copy = network.around(model)
     _restore(copy, network)

@@ -51,12 +51,26 @@ class Own(keras.Model):
         super().__init__(name=name)
         self.last = keras.layers.Dense(3, name=f"{name} 3")
         self.second = keras.layers.Conv2D(5, 3, name=f"{name} 2")
-        self.wide = keras.layers.Conv2D(4, 1, name=f"{name} wide")
-        self.first = keras.layers.Conv2D(4, 3, padding="same", name=name)
+        self.larger = keras.Sequential([keras.layers.UpSampling2D(2), keras.layers.Conv2D(4, 1, name=f"{name} wide")])
+        self.grey = keras.layers.Conv2D(1, 1, name=f"{name} grey")
+        self.after_grey = keras.layers.Conv2D(4, 3, name=f"{name} after")
+        self.first = keras.Sequential([keras.layers.Conv2D(4, 3, padding="same", name=name)])
 
     def call(self, x):
-        x = self.second(self.wide(self.first(x)))
-        return self.last(keras.ops.mean(x, axis=(1, 2)))
+        arms = self.second(self.larger(self.first(x))), self.after_grey(self.grey(x))
+        return self.last(keras.ops.concatenate([keras.ops.mean(arm, axis=(1, 2)) for arm in arms], axis=1))
+
+
+class OfWords(keras.Model):
+    """A model of one's own that takes no image, and what its convolution takes looks like one."""
+
+    def __init__(self) -> None:
+        super().__init__(name="words")
+        self.embedding = keras.layers.Embedding(30, 10)
+        self.conv = keras.layers.Conv2D(4, 3, name="first conv")
+
+    def call(self, x):
+        return keras.ops.mean(self.conv(self.embedding(x)[..., None]), axis=(1, 2))
 
 
 @pytest.fixture
@@ -78,6 +92,14 @@ def test_so_they_are_in_a_model_with_a_call_of_its_own(name):
     expected = keras.ops.softmax(model(network.to_input(photo))).numpy()[0]
     found = {prediction.index: prediction.probability for prediction in explanation.predictions}
     np.testing.assert_allclose([found[index] for index in range(3)], expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_no_scope_left")
+def test_a_model_of_ones_own_that_takes_no_image_is_refused_by_what_is_known():
+    model = OfWords()
+    model(np.zeros((1, 20), np.int32))
+    with pytest.raises(gc.NetworkError, match=r"takes inputs of unknown shape; an image of shape .* is needed\.$"):
+        gc.Classifier("named", model)
 
 
 def test_so_they_are_by_the_other_passes():

@@ -100,6 +100,15 @@ def test_sides_that_go_down_one_after_the_other_come_back_up_together(down):
     ]
 
 
+@pytest.mark.parametrize("size", [(33, 33), (21, 15), (37, 49)])
+def test_sizes_that_were_rounded_down_come_back_up_to_their_stage(size):
+    def smaller(name):
+        return conv(name, 2, padding="valid")
+
+    found = listed(conv("first"), smaller("one"), smaller("two"), keras.layers.Resizing(*size), conv("last"), size=size)
+    assert [layer[:2] for layer in found] == [("first", 1), ("one", 2), ("two", 3), ("last", 1)]
+
+
 def test_a_side_that_comes_back_up_counts_where_the_other_gets_a_little_smaller():
     back = keras.layers.Resizing(23, 36)
     found = listed(conv("first"), conv("down", (1, 2)), back, conv("last"), size=(24, 36))

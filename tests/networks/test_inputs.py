@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers as L  # noqa: N812
 from tiny_networks import noise, seeded
 
@@ -207,10 +208,11 @@ def test_a_file_is_made_anew_for_other_values_and_says_how_its_photos_are_prepar
             gc.load(tmp_path / "age.keras", **settings)
 
 
-def test_a_network_keeps_the_values_that_it_was_given():
-    about = np.float32([0.5, -2])
-    network, same = (Classifier("net", with_age(), inputs={"about": given}) for given in (about, about.copy()))
-    about[:] = 0
+@pytest.mark.parametrize("of", [np.array, tf.Variable, list])
+def test_a_network_keeps_the_values_that_it_was_given(of):
+    about, values = of(np.float32([0.5, -2])), np.float32([0.5, -2])
+    network, same = (Classifier("net", with_age(), inputs={"about": given}) for given in (about, values))
+    about.assign([0, 0]) if of is tf.Variable else about.__setitem__(slice(None), [0, 0])
     found, expected = (gc.explain(one, PHOTO, 1, method="guided").maps["conv"].raw for one in (network, same))
     assert expected.any()  # by a method that has its own way through the network, which is only now laid
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
