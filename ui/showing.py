@@ -19,6 +19,7 @@ from .sentences import refusal
 from .turns import Turns
 
 BESIDE = 3  # so many classes can stand beside the first
+LONGEST_WAIT = 3600.0  # seconds: no request is as old that is still to be stopped
 PROGRESS = gr.Progress()  # as a default value it tells Gradio to hand one in
 
 
@@ -75,7 +76,7 @@ class Showing:
         return report
 
     def _watch(self) -> Callable[[], bool]:
-        """Asks whether the visitor has stopped what this request is for: since it came, be it that it still waited."""
+        """-> whether the visitor has pressed Stop since this request came, also while it waited."""
         visitor, asked = visitor_of_request(), time_of_request()
         return lambda: self._stops.get(visitor, asked) > asked
 

@@ -20,7 +20,17 @@ from .map_tests import assessment_html, hidden_html, sanity_html
 from .more import settings_of
 from .sentences import answering, as_html
 from .several import Several
-from .showing import BESIDE, PROGRESS, Shown, apart, is_index, time_of_request, visitor_of_request, wish_of
+from .showing import (
+    BESIDE,
+    LONGEST_WAIT,
+    PROGRESS,
+    Shown,
+    apart,
+    is_index,
+    time_of_request,
+    visitor_of_request,
+    wish_of,
+)
 
 
 class Steps(Several):
@@ -100,7 +110,9 @@ class Steps(Several):
     @answering
     def stop(self) -> None:
         """The visitor no longer wants what is being fetched, computed or tested for them, or waits for that."""
-        self._stops[visitor_of_request()] = time_of_request()
+        now = time_of_request()
+        self._stops = {visitor: at for visitor, at in self._stops.items() if at > now - LONGEST_WAIT}
+        self._stops[visitor_of_request()] = now
 
     @answering
     def offer_stop(self, network: object) -> Any:  # noqa: ANN401

@@ -156,12 +156,15 @@ def image_of(name: str, inputs: Inputs, asked: str | int | None) -> Input:
             "by inputs=."
         )
     what = {3: " Signals and sequences", 5: " Volumes"}.get(max((len(one.shape) for one in inputs.all), default=0), "")
-    raise no_image(name, listed, f"{what} are not explained." if what else "")
+    raise no_image(name, listed, what)
 
 
-def no_image(name: str, what: str = "inputs of unknown shape", more: str = "") -> NetworkError:
-    """That a network takes something else."""
-    return NetworkError(f"{name} takes {what}; an image of shape (batch, height, width, channels) is needed.{more}")
+def no_image(name: str, listed: str = "inputs of unknown shape", what: str = "") -> NetworkError:
+    """That a network takes something else: its inputs, listed, and what they are for."""
+    return NetworkError(
+        f"{name} takes {listed}; an image of shape (batch, height, width, channels) is needed."
+        + (f"{what} are not explained." if what else "")
+    )
 
 
 def _by_name(name: str, inputs: Inputs, asked: str | int, where: str) -> Input:

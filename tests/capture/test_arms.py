@@ -52,7 +52,7 @@ def test_two_looks_at_one_stem_have_a_layer_each():
 
 
 @pytest.mark.parametrize(("count", "expected"), [(8, {f"arm{k}" for k in range(8)}), (9, {"arm8"})])
-def test_a_network_of_more_than_eight_arms_has_one_layer_for_each_stage(count, expected):
+def test_up_to_eight_arms_have_a_layer_each_and_more_have_one_for_each_stage(count, expected):
     inputs = keras.Input((20, 16, 3))
     arms = [
         keras.layers.Conv2D(k + 2, 3, activation="relu", name=f"arm{k}", padding="same")(inputs) for k in range(count)

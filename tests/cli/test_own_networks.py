@@ -1,4 +1,4 @@
-"""Networks in files, from the shell: how photos are prepared, and what Keras' own settings say."""
+"""Networks in files, from the shell: how photos are prepared, what is given and printed, and Keras' own settings."""
 
 import argparse
 import json

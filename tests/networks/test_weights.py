@@ -108,6 +108,7 @@ def test_a_slow_server_shows_progress_that_grows(server, home, content):
     assert steps == sorted(set(steps[:-1])) + steps[-1:]
     assert steps[-1] == len(content)
     assert all(at - begun >= 0.1 * number for number, at in enumerate(times[:-1]))  # not more than ten a second
+    assert len(times) <= 10 * (times[-1] - times[0]) + 3
 
 
 def test_without_a_length_the_estimate_is_shown(server, home, content):

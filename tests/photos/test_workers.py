@@ -132,17 +132,17 @@ def test_a_photo_whose_metadata_cost_much_is_shown_without_them_or_too_complex(h
 
 def test_a_photo_that_takes_too_much_memory_says_so_and_its_worker_goes_on(monkeypatch):
     slowly = "from gradcam_core.photos import worker; worker.HEADER_SECONDS = 10; worker.main()"  # not by the clock
-    run = workers._RUN.replace('importlib.import_module("gradcam_core.photos.worker").main()', slowly)
-    assert slowly in run
-    monkeypatch.setattr(workers, "_RUN", run)
+    monkeypatch.setattr(workers, "_RUN", workers._RUN.replace(workers._RUN.splitlines()[-1], slowly))
     monkeypatch.setattr(workers, "_state", workers._State())
-    worker = idle_worker()
-    with pytest.raises(PhotoError, match="too complex to be read") as caught:
-        read_image(overlapping_tiff())
-    assert "MemoryError" in str(caught.value.__cause__)
-    assert worker.memory_info().rss < 300e6
-    assert read_image(noise("PNG", {})).shape == (24, 20, 3)
-    workers._state.source.close()
+    try:
+        worker = idle_worker()
+        with pytest.raises(PhotoError, match="too complex to be read") as caught:
+            read_image(overlapping_tiff())
+        assert "MemoryError" in str(caught.value.__cause__)
+        assert worker.memory_info().rss < 300e6
+        assert read_image(noise("PNG", {})).shape == (24, 20, 3)
+    finally:
+        workers._end_with_the_interpreter()
 
 
 def test_a_worker_may_take_the_memory_of_a_photo_of_its_size_and_no_more():

@@ -1,7 +1,9 @@
 """What comes between while the camera is live: photos of others, a camera switched off, a page out of sight."""
 
 import pytest
-from test_camera import OFF, PICTURES, _late_frames, go_live  # noqa: F401 - the fixture acts by itself
+from test_camera import OFF, PICTURES, go_live
+
+pytestmark = pytest.mark.usefixtures("_late_frames")
 
 # The camera as the page has it.
 KEEP_MEDIA = """() => {
@@ -26,7 +28,10 @@ def test_frames_that_give_way_to_photos_leave_the_last_ones_maps(visitor):
     before = visitor.page.evaluate(PICTURES)
     seen = visitor.page.evaluate("() => { window.isGivingWay = true; return frames.all; }")
     visitor.page.wait_for_function("(seen) => frames.all > seen + 3", arg=seen)
+    _, kept = visitor.page.evaluate(PICTURES)
     assert visitor.page.locator(".lv-name").inner_text() != ""
+    visitor.page.wait_for_function("(seen) => frames.all > seen + 6", arg=seen)
+    assert visitor.page.evaluate(PICTURES)[1] == kept
     visitor.page.evaluate("window.isGivingWay = false")
     visitor.page.wait_for_function(f"(before) => ({PICTURES})()[1][0] !== before", arg=before[1][0])
     assert visitor.page.locator(".lv").is_visible()

@@ -129,11 +129,13 @@ def test_where_the_browser_keeps_its_clipboard_code_is_selected_and_a_link_shown
             window.prompt = (_, text) => { window.prompted = text; };
         }"""
     )
-    onlooker.page.get_by_label("Copy: Shell", exact=True).click()
-    onlooker.page.wait_for_function("(text) => getSelection().toString().trim() === text.trim()", arg=code["Shell"])
-    onlooker.page.locator(".gx-link").click()
-    onlooker.page.wait_for_function("window.prompted?.includes('network=handmade')")
-    onlooker.page.evaluate("() => { delete navigator.clipboard.writeText; delete window.prompt; }")
+    try:
+        onlooker.page.get_by_label("Copy: Shell", exact=True).click()
+        onlooker.page.wait_for_function("(text) => getSelection().toString().trim() === text.trim()", arg=code["Shell"])
+        onlooker.page.locator(".gx-link").click()
+        onlooker.page.wait_for_function("window.prompted?.includes('network=handmade')")
+    finally:
+        onlooker.page.evaluate("() => { delete navigator.clipboard.writeText; delete window.prompt; }")
 
 
 def test_the_code_of_a_network_in_a_file_prepares_photos_as_the_page_does(onlooker):

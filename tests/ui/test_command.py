@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from browser import Visitor
@@ -74,7 +75,7 @@ def guards(monkeypatch, folder: Path, arguments: tuple = (), **environment: str)
 )
 def test_limits_and_names_are_those_that_are_set(monkeypatch, tmp_path, arguments, environment):
     now = 1000.0
-    monkeypatch.setattr("ui.uploads.time.monotonic", lambda: now)
+    monkeypatch.setattr("ui.uploads.time", SimpleNamespace(monotonic=lambda: now))
     found = guards(monkeypatch, tmp_path, arguments, **environment)
     assert found["hosts"] == {"cam.example", "friend.example"}
     allowance = found["allowance"]

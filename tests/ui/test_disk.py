@@ -8,6 +8,7 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -238,7 +239,7 @@ def test_one_visitor_sends_no_more_than_all_may_and_goes_on_looking(tmp_path):
 
 def test_what_was_sent_counts_for_a_while_and_for_its_sender(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("ui.uploads.time.monotonic", lambda: now)
+    monkeypatch.setattr("ui.uploads.time", SimpleNamespace(monotonic=lambda: now))
     allowance = Allowance(limit=100, seconds=60)
     allowance.take("a", 70)
     allowance.take("a", 20)

@@ -309,10 +309,12 @@ def test_a_photo_that_is_taken_away_leaves_nothing_and_one_that_is_replaced_does
             window.letGo = () => { window.setTimeout = before; held.forEach((then) => then()); };
         }"""
     )
-    onlooker.show("none")
-    onlooker.page.wait_for_function("held.length")
-    onlooker.see("one")
-    onlooker.page.evaluate("letGo()")
+    try:
+        onlooker.show("none")
+        onlooker.page.wait_for_function("held.length")
+        onlooker.see("one")
+    finally:
+        onlooker.page.evaluate("letGo()")
     onlooker.page.evaluate("() => new Promise((then) => setTimeout(then))")  # what looks is told
     assert onlooker.page.evaluate("empty") == 0
     assert onlooker.title() == "Evidence for tawny owl"

@@ -4,8 +4,17 @@ import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import cv2
+import gradio as gr
+import numpy as np
+import pytest
+import starlette.requests
 from browser import Visitor
+from gradio.context import LocalContext
 from serving import serve
+
+from ui.doors import ASKED
+from ui.showing import LONGEST_WAIT, Shown
 
 
 class _Slow(BaseHTTPRequestHandler):
@@ -61,3 +70,30 @@ def test_score_cam_can_be_stopped_and_what_was_shown_stays(visitor, photos):
     visitor.page.wait_for_function("document.querySelector('#method-choice input').value === 'Grad-CAM'")
     visitor.page.get_by_role("button", name="Stop Score-CAM").wait_for(state="detached")
     assert len(visitor.layers()) > 20
+
+
+@pytest.mark.filterwarnings("ignore:The value passed into gr.Dropdown")  # the choices lie in the browser
+def test_who_stops_while_they_wait_is_stopped_when_their_turn_comes_and_not_later(steps, tmp_path):
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.random.default_rng(0).integers(0, 256, (40, 24, 3), np.uint8))
+
+    def ask(visitor: str, seconds: float) -> None:
+        request = starlette.requests.Request({"type": "http", ASKED: seconds})
+        LocalContext.request.set(gr.Request(request, session_hash=visitor))
+
+    def score_cam() -> object:
+        return steps.method("scorecam", Shown("own", str(photo), layers="last"))
+
+    try:
+        ask("one", 5000)
+        steps.stop()
+        ask("one", 4999)
+        with pytest.raises(gr.Error, match="What is shown stays"):
+            score_cam()
+        ask("one", 5001)
+        assert score_cam()[-1][0].method == "scorecam"
+        ask("other", 5000 + 2 * LONGEST_WAIT)
+        steps.stop()
+        assert list(steps._stops) == ["other"]  # nobody waits any more since the first
+    finally:
+        LocalContext.request.set(None)
