@@ -159,6 +159,35 @@ def test_cam_knows_what_is_averaged_and_what_is_a_head(between, head, layer):
             gc.explain(network, noise(), method="cam")
 
 
+def mean(x, axis, **options):
+    return keras.ops.mean(x, axis=axis, **options)
+
+
+def dense(units):
+    return keras.layers.Dense(units)
+
+
+@pytest.mark.parametrize(
+    ("head", "layer"),
+    [
+        (lambda x: dense(2)(mean(x, (1, 2))), "conv"),
+        (lambda x: dense(2)(mean(mean(x, 1), 1)), None),  # one side after the other
+        (lambda x: keras.layers.Flatten()(keras.layers.Conv2D(2, 1)(mean(x, (1, 2), keepdims=True))), "conv"),
+        (lambda x: dense(2)(dense(4)(mean(x, (1, 2)))), None),
+        (lambda x: mean(x, (1, 2)), None),  # the channels are the classes
+        (lambda x: dense(2)(keras.layers.Flatten()(mean(x, 1))), None),  # each column has weights of its own
+        (lambda x: dense(2)(mean(x, (1, 3))), None),
+        (lambda x: dense(2)(mean(x, (1, 2)) * keras.ops.max(x, axis=(1, 2))), None),  # the photo sets the weights
+        (lambda x: dense(2)(mean(x, (1, 2))) + dense(2)(keras.ops.max(x, axis=(1, 2))), None),
+    ],
+    ids=["whole", "by side", "1 x 1", "two layers", "no layer", "columns", "rows and channels", "gated", "and more"],
+)
+def test_cam_wants_an_average_of_all_cells_and_one_linear_layer_after_it(head, layer):
+    inputs = keras.Input((8, 10, 3))
+    features = keras.layers.Conv2D(3, 3, activation="relu", name="conv")(inputs)
+    assert Classifier("own", seeded(keras.Model(inputs, head(features)))).cam_layer == layer
+
+
 @pytest.mark.parametrize(
     ("name", "layer"),
     [
