@@ -128,7 +128,7 @@ def test_frames_that_wait_for_photos_wait_together(live, monkeypatch):
             live._take(stream.name)
         for stream in streams:  # one after the other, as they are explained
             assert live.explain(stream, body)["maps"] == []
-        assert 2 <= time.monotonic() - started < 3.8
+        assert 2 <= time.monotonic() - started < 3.5
 
 
 def test_frames_that_come_at_once_are_explained_one_after_the_other(live, monkeypatch):
