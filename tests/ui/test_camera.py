@@ -82,9 +82,6 @@ STILL = """() => {
 }"""
 
 
-pytestmark = pytest.mark.usefixtures("_late_frames")
-
-
 def go_live(visitor) -> None:
     visitor.page.evaluate(WATCH)
     visitor.page.locator("#go-live").click()
@@ -134,14 +131,15 @@ def test_stop_ends_it_and_shows_what_was_there_before(visitor, server, photos):
     visitor.explain(photos / "landscape.jpg")
     title = visitor.title()
     go_live(visitor)
-    visitor.page.locator(".lv-stop").click()
+    with visitor.page.expect_response("**/live/*/end"):
+        visitor.page.locator(".lv-stop").click()
     visitor.page.wait_for_function("document.querySelector('.lv').hidden && !frames.now")
     assert visitor.page.evaluate("document.activeElement.id") == "go-live"
     assert (visitor.title(), visitor.page.locator("#grid").is_visible()) == (title, True)
     count = visitor.page.evaluate("frames.all")
     visitor.page.wait_for_timeout(300)
     assert visitor.page.evaluate("frames.all") == count
-    wait_for_room(server, 5)
+    assert room_for(server) == 5
 
 
 def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
@@ -163,11 +161,12 @@ def test_the_frame_on_which_it_pauses_becomes_the_photo(visitor):
 def test_a_photo_takes_the_place_of_the_camera(visitor, server, photos):
     go_live(visitor)
     visitor.page.locator("#network input").focus()
-    visitor.explain(photos / "landscape.jpg")
+    with visitor.page.expect_response("**/live/*/end"):
+        visitor.explain(photos / "landscape.jpg")
     assert visitor.page.evaluate("document.activeElement.closest('#network') !== null")
     assert visitor.page.locator("#grid").is_visible()
     assert not visitor.page.locator(".lv").is_visible()
-    wait_for_room(server, 5)
+    assert room_for(server) == 5
 
 
 def test_another_method_goes_on_at_once(visitor):
@@ -181,6 +180,7 @@ def test_another_method_goes_on_at_once(visitor):
     visitor.complaints[:] = [line for line in visitor.complaints if "400" not in line]  # Chromium's own
 
 
+@pytest.mark.usefixtures("_late_frames")
 def test_what_comes_late_of_an_older_stream_does_not_end_the_newer(visitor):
     go_live(visitor)
     page, held, frame = visitor.page, [], re.compile(r"/live/[0-9a-f]+$")
@@ -223,7 +223,7 @@ def test_a_camera_is_let_go_when_it_is_stopped_before_its_first_frame(visitor, s
         held[0].continue_()
     page.wait_for_function(OFF)
     assert not page.locator(".lv").is_visible()
-    wait_for_room(server, 5)
+    assert room_for(server) == 5
 
 
 def test_a_phone_that_is_turned_gives_a_picture_that_is_turned(visitor):
@@ -281,6 +281,7 @@ def test_the_colours_and_the_scale_of_the_toolbar_are_those_of_the_frames(visito
     assert {tuple(color) for one in painted("each", "viridis") for color in one.reshape(-1, 3).tolist()} <= known
 
 
+@pytest.mark.usefixtures("_late_frames")
 def test_names_stay_text_beside_the_camera(visitor, stages):
     visitor.page.evaluate(SET_NAMES, MARKUP)
     go_live(visitor)
@@ -294,11 +295,12 @@ def test_names_stay_text_beside_the_camera(visitor, stages):
 
 def test_a_visitor_who_leaves_makes_room_at_once(visitor, server):
     go_live(visitor)
-    wait_for_room(server, 4)
+    assert room_for(server) == 4
     visitor.page.goto("about:blank")
     wait_for_room(server, 5)
 
 
+@pytest.mark.usefixtures("_late_frames")
 def test_what_ends_a_stream_is_said(visitor):
     go_live(visitor)
     httpx.post(f"{visitor.page.evaluate('frames.last')}/end", timeout=60)
