@@ -102,8 +102,12 @@ def browser_context() -> Iterator["object"]:
     with playwright.sync_playwright() as driver:
         options = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
         options += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a camera, allowed
+        # One process for all pages, which stays as long as one of them is open: what it has compiled is at hand.
+        options += ["--renderer-process-limit=1"]
         browser = driver.chromium.launch(executable_path=executable, headless=True, args=options)
-        yield browser.new_context()
+        context = browser.new_context()
+        context.new_page()
+        yield context
         browser.close()
 
 

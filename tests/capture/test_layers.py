@@ -1,103 +1,13 @@
-"""Which layers can be explained, and which one stands for each stage: in every network of keras.applications."""
-
-from itertools import pairwise
+"""Which layers can be explained, and which one stands for each stage."""
 
 import keras
 import pytest
-from applications import application
 from tiny_networks import SIDE, cam_network, deep_network, noise, seeded
 
-from gradcam_core import NETWORKS, LayerError, load, select, summary, summary_table
+from gradcam_core import LayerError, select, summary_table
 from gradcam_core.maps import gradients
 from gradcam_core.maps.explain import explain
 from gradcam_core.networks.classifier import Classifier
-
-STAGES = {
-    "VGG16": ["block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3"],
-    "VGG19": ["block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv4"],
-    "ResNet50": ["conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"],
-    "ResNet101": ["conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block23_out", "conv5_block3_out"],
-    "ResNet152": ["conv1_relu", "conv2_block3_out", "conv3_block8_out", "conv4_block36_out", "conv5_block3_out"],
-    "ResNet50V2": ["conv1_conv", "conv2_block2_out", "conv3_block3_out", "conv4_block5_out", "post_relu"],
-    "ResNet101V2": ["conv1_conv", "conv2_block2_out", "conv3_block3_out", "conv4_block22_out", "post_relu"],
-    "ResNet152V2": ["conv1_conv", "conv2_block2_out", "conv3_block7_out", "conv4_block35_out", "post_relu"],
-    "MobileNet": ["conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu"],
-    "MobileNetV2": [
-        "block_1_expand_relu", "block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu", "out_relu",
-    ],
-    "MobileNetV3Small": ["activation", "re_lu_2", "activation_1", "activation_11", "activation_17"],
-    "MobileNetV3Large": ["re_lu_1", "re_lu_5", "activation_1", "activation_13", "activation_19"],
-    "DenseNet121": ["conv1_relu", "pool2_relu", "pool3_relu", "pool4_relu", "relu"],
-    "DenseNet169": ["conv1_relu", "pool2_relu", "pool3_relu", "pool4_relu", "relu"],
-    "DenseNet201": ["conv1_relu", "pool2_relu", "pool3_relu", "pool4_relu", "relu"],
-    "InceptionV3": ["activation_2", "activation_4", "mixed2", "mixed7", "mixed10"],
-    "InceptionResNetV2": ["activation_2", "activation_4", "block35_10_ac", "block17_20_ac", "conv_7b_ac"],
-    "Xception": ["block1_conv2_act", "add", "add_1", "add_10", "block14_sepconv2_act"],
-    "NASNetMobile": [
-        "stem_conv1", "reduction_concat_stem_1", "normal_concat_3", "normal_concat_8", "activation_187",
-    ],
-    "EfficientNetB0": [
-        "block2a_expand_activation", "block3a_expand_activation", "block4a_expand_activation",
-        "block6a_expand_activation", "top_activation",
-    ],
-    "EfficientNetV2B0": [
-        "block1a_project_activation", "block2b_add", "block4a_expand_activation", "block6a_expand_activation",
-        "top_activation",
-    ],
-    "ConvNeXtTiny": ["add_2", "add_5", "add_14", "add_17"],
-}  # fmt: skip
-
-
-DEEPER = ("VGG19", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "DenseNet169", "DenseNet201")
-
-
-@pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
-@pytest.mark.parametrize(
-    "name",
-    # The others are one of these, deeper and wider, and take many times as long.
-    [
-        pytest.param(name, marks=() if name in STAGES and name not in DEEPER else pytest.mark.long)
-        for name in NETWORKS
-        if hasattr(keras.applications, name)
-    ],
-)
-def test_every_application_gets_one_layer_for_each_stage(name):
-    side = NETWORKS[name].input_side
-    model = application(name).model
-    network = Classifier(name, model, input_size=(side, side))
-    stages = [layer for layer in summary(network) if layer.preset]
-
-    assert [layer.name for layer in stages] == STAGES.get(name, [layer.name for layer in stages])
-    assert [layer.stage for layer in stages] == list(range(1, len(stages) + 1))
-    assert len(stages) == (4 if name.startswith("ConvNeXt") else 5)  # ConvNeXt begins with patches of 4 pixels
-    # Each stage halves the one before (an unpadded convolution takes a little more).
-    heights = [layer.shape[0] for layer in stages]
-    assert all(1.7 < a / b < 2.3 for a, b in pairwise(heights))
-    stride = 16 if name.startswith("VGG") else 32  # VGG's fifth pool comes after its last convolution
-    assert stages[-1].cell[0] == pytest.approx(stride, rel=0.2)
-    # The deepest is what the head averages: all channels of the last feature map.
-    assert stages[-1].shape[-1] == _head_channels(model)
-    assert all(layer.kind in ("conv", "activation", "merge", "pool") for layer in summary(network))
-
-
-def _head_channels(model):
-    """The channels of the feature map that the head starts from, by Keras' own symbolic shapes."""
-    for layer in reversed(model.layers):
-        is_start = isinstance(layer, (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten))
-        if is_start and layer.input.ndim == 4 and layer.input.shape[1] != 1:
-            return layer.input.shape[-1]
-    raise AssertionError("a classifier averages or flattens a feature map")
-
-
-def test_all_18_spatial_tensors_of_vgg16_are_listed():
-    network = load("VGG16", weights=None)
-    layers = select(network, "all")
-    assert [layer.kind for layer in layers].count("conv") == 13
-    assert [layer.name for layer in layers if layer.kind == "pool"] == [f"block{i}_pool" for i in range(1, 6)]
-    assert layers[-2].shape == (14, 14, 512)
-    assert layers[-2].cell == (16, 16)
-    assert layers[0].parameters == 3 * 3 * 3 * 64 + 64
-    assert [layer.stage for layer in layers if layer.kind == "pool"] == [1, 2, 3, 4, 5]
 
 
 def nested(head="softmax"):

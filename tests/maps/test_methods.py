@@ -188,21 +188,6 @@ def test_cam_wants_an_average_of_all_cells_and_one_linear_layer_after_it(head, l
     assert Classifier("own", seeded(keras.Model(inputs, head(features)))).cam_layer == layer
 
 
-@pytest.mark.parametrize(
-    ("name", "layer"),
-    [
-        ("ResNet50", "conv5_block3_out"),
-        ("MobileNetV2", "out_relu"),
-        ("MobileNet", "conv_pw_13_relu"),  # its head is a 1x1 convolution
-        ("DenseNet121", "relu"),
-        ("VGG16", None),
-        ("EfficientNetLite0", "head_relu"),
-    ],
-)
-def test_cam_knows_the_heads_of_known_networks(name, layer):
-    assert gc.load(name, weights=None).cam_layer == layer
-
-
 def test_guided_backpropagation_reaches_what_is_inside_a_block():
     """The same network with its ReLUs in the open, and inside layers of one's own: as a layer, and as functions."""
 

@@ -1,49 +1,16 @@
 """The networks that are known by name."""
 
-import importlib
-import inspect
-
-import keras
 import numpy as np
 import pytest
-from applications import application
 from tiny_networks import small_model
 
 from gradcam_core.errors import NetworkError, SettingError
 from gradcam_core.networks import loading, zoo
-from gradcam_core.networks.preprocessing import preprocessing
 
 
 @pytest.fixture
 def photo():
     return np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-
-
-APPLICATIONS = [name for name in zoo.NETWORKS if hasattr(keras.applications, name)]
-
-
-def test_every_classifier_of_keras_is_in_the_list():
-    functions = inspect.getmembers(keras.applications, inspect.isfunction)
-    assert set(APPLICATIONS) == {name for name, _ in functions} == set(zoo.NETWORKS) - {zoo.DEFAULT}
-
-
-@pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_the_list_agrees_with_keras(name, monkeypatch):
-    """Input side, parameters, and the file, address and digest that Keras itself would fetch."""
-    monkeypatch.delenv("GRADCAM_WEIGHTS_URL", raising=False)
-    entry = zoo.NETWORKS[name]
-    keras_own = application(name)
-    assert keras_own.asked == {
-        "fname": entry.weights.name,
-        "origin": entry.weights.url,
-        "cache_subdir": "models",
-    } | ({"file_hash": entry.weights.digest} if entry.weights.digest else {})
-    assert keras_own.model.count_params() == entry.parameters
-    assert keras_own.model.input_shape[1] in (entry.input_side, None)  # MobileNetV3 takes any size
-    assert keras_own.model.output_shape == (None, 1000)
-    prepare, own = preprocessing(name), importlib.import_module(entry.module).preprocess_input
-    assert getattr(prepare, "func", prepare) is own
 
 
 def test_megabytes_are_four_bytes_a_parameter():

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -155,10 +156,10 @@ def test_a_layer_without_evidence_says_so(visitor, photos):
     assert card.locator("dd").nth(2).inner_text() == "0"
 
 
-def in_python(program: str, folder: Path) -> subprocess.CompletedProcess:
+def in_python(program: str, folder: Path, from_scratch: bool = False) -> subprocess.CompletedProcess:
     """A program as it stands, which imports what it needs itself, in a folder with the photo."""
     (folder / "shown.py").write_text(program)
-    return run([str(folder / "shown.py")], from_scratch=True, folder=folder, PYTHONPATH=str(ROOT))
+    return run([str(folder / "shown.py")], from_scratch, folder, PYTHONPATH=str(ROOT))
 
 
 def test_the_code_that_is_shown_makes_the_maps_that_are_shown(visitor, photos, tmp_path):
@@ -187,7 +188,7 @@ def test_the_code_that_is_shown_makes_the_maps_that_are_shown(visitor, photos, t
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
     ways = {
-        "Python": (in_python, texts["Python"], "out"),
+        "Python": (partial(in_python, from_scratch=True), texts["Python"], "out"),
         "Shell": (in_shell, texts["Shell"], "out/photo"),
         "HTTP API": (in_python, texts["HTTP API"] + "print(raw_maps)", None),
     }
