@@ -59,6 +59,17 @@ STAGES = {
 DEEPER = ("VGG19", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "DenseNet169", "DenseNet201")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_values():
+    """Where a variable has none, Keras puts operations into each graph that would draw it: a third of the time."""
+
+    def zeros(initializer, shape, dtype):
+        return keras.ops.zeros(shape, dtype)
+
+    with patch.object(keras.initializers.VarianceScaling, "__call__", zeros):
+        yield
+
+
 @dataclass(frozen=True)
 class Application:
     """A network with shapes but without values, and the arguments of Keras' own request for its weights."""
