@@ -65,11 +65,14 @@ class Visitor:
             self.page.dispatch_event(target, event, {"dataTransfer": transfer})
 
     def explain(self, path: Path) -> None:
-        """Drop a photo and wait for its cards."""
+        """Drop a photo and wait for its cards, and until they have what they show."""
         before = self.photo_shown()
         self.drop(path)
         self.page.wait_for_function(
-            "(before) => ![before, undefined].includes(document.querySelector('.gx-card img')?.src)",
+            """(before) => {
+                const photos = [...document.querySelectorAll('.gx-card img')];
+                return photos.length && photos[0].src !== before && photos.every((photo) => photo.complete);
+            }""",
             arg=before,
         )
 

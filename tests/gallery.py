@@ -162,7 +162,7 @@ class Onlooker(Visitor):
             """(title) => {
                 const [rows, cards] = ['.gx-row', '.gx-row .gx-card'].map((of) => document.querySelectorAll(of));
                 return document.querySelector('.gx-title').textContent === title && rows.length && !rows[0].isOld
-                    && [...cards].every((card) => card.canvas.levels);
+                    && [...cards].every((card) => card.canvas.levels && card.querySelector('img').complete);
             }""",
             arg=f"Evidence {'against' if name.endswith('against') else 'for'} {TITLES[name]}",
         )
