@@ -134,6 +134,20 @@ class Visitor:
         self.page.locator("#more > button").click()
         self.page.locator("#article").wait_for()
 
+    def show_as_at_first(self) -> None:
+        """The toolbar as a new visitor finds it, and no dialog."""
+        self.page.evaluate(
+            """() => {
+                document.querySelector('dialog')?.close();
+                const form = document.querySelector('.gx-toolbar');
+                Object.assign(form.opacity, { value: 0.4 });
+                Object.assign(form.threshold, { value: 0 });
+                Object.assign(form.colormap, { value: 'jet' });
+                Object.assign(form.scale, { value: 'each' });
+                form.dispatchEvent(new Event('input'));
+            }"""
+        )
+
     def colors(self, number: int = -1, of: str = ".gx-card canvas") -> np.ndarray:
         """The pixels of a canvas, by its place among those ``of`` selects: uint8 (height, width, 4), RGBA."""
         width, height, content = self.page.evaluate(

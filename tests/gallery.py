@@ -172,19 +172,13 @@ class Onlooker(Visitor):
         self.complaints.clear()
         self.page.evaluate(
             """() => {
-                document.querySelector('dialog')?.close();
                 document.querySelector('.gx-code').open = false;
                 document.querySelector('.gx-strip .gx-close').click();
                 dispatchEvent(new CustomEvent('gradcam-said', { detail: {} }));
-                const form = document.querySelector('.gx-toolbar');
-                Object.assign(form.opacity, { value: 0.4 });
-                Object.assign(form.threshold, { value: 0 });
-                Object.assign(form.colormap, { value: 'jet' });
-                Object.assign(form.scale, { value: 'each' });
-                form.dispatchEvent(new Event('input'));
                 dispatchEvent(new CustomEvent('gradcam-view', { detail: { mode: 'alpha', fusion: 'none' } }));
             }"""
         )
+        self.show_as_at_first()
 
     def hear(self, click) -> dict:
         """What the grid tells the server at a click."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CARDS
+from browser import CARDS, Visitor
 from serving import run
 
 from gradcam_core.networks.zoo import DEFAULT
@@ -17,67 +17,80 @@ from gradcam_core.networks.zoo import DEFAULT
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_dragging_the_opacity_asks_the_server_nothing(visitor, photos):
+@pytest.fixture(scope="module")
+def _explained(browser_context, server, photos):
+    """A page with the maps of a photo, for those who change nothing but how they are shown."""
+    visitor = Visitor(browser_context, server.url)
     visitor.explain(photos / "landscape.jpg")
-    assert visitor.opacity() == pytest.approx(0.4)
-    slider = visitor.page.locator("input[name=opacity]")
+    yield visitor
+    visitor.page.close()
+
+
+@pytest.fixture
+def looker(_explained):
+    """Somebody before the maps of a photo, as they are shown at first."""
+    _explained.show_as_at_first()
+    yield _explained
+    assert _explained.complaints == []
+
+
+def test_dragging_the_opacity_asks_the_server_nothing(looker):
+    assert looker.opacity() == pytest.approx(0.4)
+    slider = looker.page.locator("input[name=opacity]")
     box = slider.bounding_box()
-    mouse, middle = visitor.page.mouse, box["y"] + box["height"] / 2
+    mouse, middle = looker.page.mouse, box["y"] + box["height"] / 2
     seen = set()
     mouse.move(box["x"] + 0.4 * box["width"], middle)
-    before = len(visitor.requests)
+    before = len(looker.requests)
     mouse.down()
     for step in range(90):
         mouse.move(box["x"] + box["width"] * (0.1 + 0.8 * step / 89), middle)
-        seen.add(visitor.opacity())
+        seen.add(looker.opacity())
     mouse.up()
-    assert visitor.requests[before:] == []
+    assert looker.requests[before:] == []
     assert len(seen) > 40
-    assert visitor.opacity() == pytest.approx(0.92, abs=0.06)
-    assert slider.input_value() == f"{visitor.opacity():g}"
+    assert looker.opacity() == pytest.approx(0.92, abs=0.06)
+    assert slider.input_value() == f"{looker.opacity():g}"
 
 
-def test_every_colour_map_repaints_and_asks_the_server_nothing(visitor, photos, stages):
+def test_every_colour_map_repaints_and_asks_the_server_nothing(looker):
     from gradcam_core import COLORMAPS
     from gradcam_core.pictures.render import lookup_table
 
-    visitor.explain(photos / "landscape.jpg")
-    before = len(visitor.requests)
+    before = len(looker.requests)
     for name in COLORMAPS:
-        visitor.page.locator(".gx-colormaps label", has_text=name).click()
+        looker.page.locator(".gx-colormaps label", has_text=name).click()
         table = [tuple(color) for color in lookup_table(name).tolist()]
-        painted = {tuple(color) for color in np.unique(visitor.colors(0)[..., :3].reshape(-1, 3), axis=0).tolist()}
+        painted = {tuple(color) for color in np.unique(looker.colors(0)[..., :3].reshape(-1, 3), axis=0).tolist()}
         assert painted <= set(table), name
         assert painted & set(table[:16]), name
         assert painted & set(table[-32:]), name
         assert len(painted) > 20, name
-    assert visitor.requests[before:] == []
+    assert looker.requests[before:] == []
 
 
-def test_the_shared_scale_dims_all_but_the_highest_peak(visitor, photos):
-    visitor.explain(photos / "landscape.jpg")
-    visitor.page.locator(".gx-colormaps label", has_text="grey").click()
-    before = len(visitor.requests)
+def test_the_shared_scale_dims_all_but_the_highest_peak(looker):
+    looker.page.locator(".gx-colormaps label", has_text="grey").click()
+    before = len(looker.requests)
 
     def brightest() -> list[int]:
-        return [int(visitor.colors(card)[..., 0].max()) for card in range(visitor.page.locator(CARDS).count())]
+        return [int(looker.colors(card)[..., 0].max()) for card in range(looker.page.locator(CARDS).count())]
 
-    peaks = [float(text) for text in visitor.page.locator(f"{CARDS} .gx-facts dd:nth-of-type(3)").all_inner_texts()]
+    peaks = [float(text) for text in looker.page.locator(f"{CARDS} .gx-facts dd:nth-of-type(3)").all_inner_texts()]
     alone = brightest()
     assert min(alone) > 200
-    visitor.page.get_by_label("shared", exact=True).check()
+    looker.page.get_by_label("shared", exact=True).check()
     expected = [level * peak / max(peaks) for level, peak in zip(alone, peaks, strict=True)]
     assert brightest() == pytest.approx(expected, abs=2)
-    assert visitor.requests[before:] == []
+    assert looker.requests[before:] == []
 
 
-def test_the_browser_resizes_a_map_as_the_engine_does(visitor, photos):
+def test_the_browser_resizes_a_map_as_the_engine_does(looker, photos):
     import gradcam_core as gc
     from gradcam_core.pictures.render import resize_heat
 
-    visitor.explain(photos / "landscape.jpg")
-    visitor.page.locator(".gx-colormaps label", has_text="grey").click()
-    painted = visitor.colors()[..., 0].astype(np.float32)
+    looker.page.locator(".gx-colormaps label", has_text="grey").click()
+    painted = looker.colors()[..., 0].astype(np.float32)
     height, width = painted.shape
     result = gc.explain(gc.load(DEFAULT), photos / "landscape.jpg")
     expected = 255 * resize_heat(list(result.maps.values())[-1].heat, width, height)
@@ -223,35 +236,33 @@ def test_the_code_of_the_shared_scale_paints_as_the_page_does(visitor, photos, t
     assert hottest == pytest.approx({name: peak / max(peaks.values()) for name, peak in peaks.items()}, rel=1e-3)
 
 
-def test_a_card_is_enlarged_by_keyboard_and_escape_returns(visitor, photos):
-    visitor.explain(photos / "landscape.jpg")
-    opener = visitor.page.locator(f"{CARDS} .gx-open").last
+def test_a_card_is_enlarged_by_keyboard_and_escape_returns(looker):
+    opener = looker.page.locator(f"{CARDS} .gx-open").last
     opener.focus()
-    visitor.page.keyboard.press("Enter")
-    dialog = visitor.page.locator("dialog[open]")
+    looker.page.keyboard.press("Enter")
+    dialog = looker.page.locator("dialog[open]")
     dialog.wait_for()
     box = dialog.bounding_box()
     assert box["y"] >= 0
     assert box["y"] + box["height"] <= 800
     assert dialog.locator("canvas").evaluate("c => c.width") == 640
-    visitor.page.keyboard.press("Escape")
+    looker.page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     assert opener.evaluate("button => button === document.activeElement")
 
 
-def test_an_enlarged_map_is_read_cell_by_cell_and_layer_by_layer(visitor, photos):
+def test_an_enlarged_map_is_read_cell_by_cell_and_layer_by_layer(looker, photos):
     import gradcam_core as gc
 
-    visitor.explain(photos / "landscape.jpg")
-    visitor.page.locator(f"{CARDS} .gx-open").last.click()
-    dialog = visitor.page.locator("dialog[open]")
+    looker.page.locator(f"{CARDS} .gx-open").last.click()
+    dialog = looker.page.locator("dialog[open]")
     dialog.wait_for()
     readout, frame = dialog.locator(".gx-readout"), dialog.locator(".gx-cell")
     assert not frame.is_visible()
     *_, before, last = gc.explain(gc.load(DEFAULT), photos / "landscape.jpg").maps.values()
     rows, columns = last.heat.shape
 
-    visitor.page.keyboard.press("ArrowRight")  # the first arrow goes to the hottest cell
+    looker.page.keyboard.press("ArrowRight")  # the first arrow goes to the hottest cell
     row, column = np.unravel_index(last.heat.argmax(), last.heat.shape)
     assert f"Row {row + 1} of {rows}, column {column + 1} of {columns}: 100 % of the peak" in readout.inner_text()
     picture, cell = dialog.locator(".gx-stack").bounding_box(), frame.bounding_box()
@@ -261,17 +272,17 @@ def test_an_enlarged_map_is_read_cell_by_cell_and_layer_by_layer(visitor, photos
     dialog.locator(".gx-stack").hover(position={"x": 2, "y": 2})
     share = last.heat[0, 0]
     assert f"column 1 of {columns}: {round(100 * share)} % of the peak" in readout.inner_text()
-    visitor.page.keyboard.press("ArrowDown")
+    looker.page.keyboard.press("ArrowDown")
     assert "Row 2 of" in readout.inner_text()
 
-    visitor.page.keyboard.press("PageUp")
+    looker.page.keyboard.press("PageUp")
     assert dialog.locator(".gx-name").inner_text() == before.layer.name
     assert dialog.get_by_role("button", name="Next layer").is_enabled()
     dialog.get_by_role("button", name="Next layer").click()
     assert dialog.get_by_role("button", name="Next layer").is_disabled()
-    visitor.page.keyboard.press("PageUp")
-    visitor.page.keyboard.press("Escape")
+    looker.page.keyboard.press("PageUp")
+    looker.page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
-    visitor.page.wait_for_function(  # the focus comes back when the dialog has closed
+    looker.page.wait_for_function(  # the focus comes back when the dialog has closed
         "(name) => document.activeElement.closest('[data-layer]')?.dataset.layer === name", arg=before.layer.name
     )

@@ -44,12 +44,12 @@ def test_another_photo_can_be_dropped_on_the_first(visitor, photos):
     assert visitor.page.evaluate("document.querySelector('.gx-card img').naturalHeight") == 640
 
 
-@pytest.mark.parametrize(("name", "size"), [("turned.jpg", (480, 640)), ("moving.gif", (320, 240))])
-def test_the_photo_stands_upright_and_still(visitor, photos, name, size):
-    visitor.explain(photos / name)
-    photo = visitor.page.locator(".gx-card img").first
-    assert (photo.evaluate("p => p.naturalWidth"), photo.evaluate("p => p.naturalHeight")) == size
-    assert photo.get_attribute("src").endswith(".jpg")
+def test_the_photo_stands_upright_and_still(visitor, photos):
+    for name, size in (("turned.jpg", (480, 640)), ("moving.gif", (320, 240))):
+        visitor.explain(photos / name)
+        photo = visitor.page.locator(".gx-card img").first
+        assert (photo.evaluate("p => p.naturalWidth"), photo.evaluate("p => p.naturalHeight")) == size
+        assert photo.get_attribute("src").endswith(".jpg")
 
 
 def test_taking_the_photo_away_empties_the_page(visitor, photos):
@@ -59,38 +59,34 @@ def test_taking_the_photo_away_empties_the_page(visitor, photos):
     assert visitor.layers() == []
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [("cut.jpg", "is cut short"), ("text.jpg", "is text, not a photo"), ("huge.png", "81.0 megapixels")],
-)
-def test_a_bad_file_is_explained_and_nothing_is_lost(visitor, photos, name, sentence):
+def test_bad_files_are_explained_and_nothing_is_lost(visitor, photos):
     visitor.explain(photos / "landscape.jpg")
     visitor.choose("#class", "teapot")
     visitor.wait_for_title("teapot")
     preview = visitor.page.locator("#photo img").get_attribute("src")
-    visitor.drop(photos / name)
-    assert name in visitor.wait_for_toast(sentence)
-    visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
-    visitor.wait_for_title("teapot")
-    assert visitor.page.locator("#class input").input_value() == "teapot"
+    bad = {"cut.jpg": "is cut short", "text.jpg": "is text, not a photo", "huge.png": "81.0 megapixels"}
+    for name, sentence in bad.items():
+        visitor.drop(photos / name)
+        assert name in visitor.wait_for_toast(sentence)
+        visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
+        visitor.wait_for_title("teapot")
+        assert visitor.page.locator("#class input").input_value() == "teapot"
     visitor.explain(photos / "turned.jpg")
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "sentence"),
-    [("notes.md", 40, "is text, not a photo"), ("scan.pdf", 4000, "PDF"), ("big.png", 21 * 2**20, "20 MB")],
-)
-def test_what_gradio_alone_would_refuse_takes_nothing_away(visitor, photos, tmp_path, name, size, sentence):
-    content = b"%PDF-1.7\n" if name.endswith("pdf") else b"# Notes\n"
-    (tmp_path / name).write_bytes(content.ljust(size, b"-"))
+def test_what_gradio_alone_would_refuse_takes_nothing_away(visitor, photos, tmp_path):
+    (tmp_path / "notes.md").write_bytes(b"# Notes\n".ljust(40, b"-"))
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.7\n".ljust(4000, b"-"))
+    (tmp_path / "big.png").write_bytes(bytes(21 * 2**20))
     visitor.explain(photos / "landscape.jpg")
     before = visitor.layers()
     preview = visitor.page.locator("#photo img").get_attribute("src")
-    visitor.drop(tmp_path / name)
-    assert sentence in visitor.wait_for_toast(name)
-    visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
-    visitor.page.wait_for_selector(".gx-card")
-    assert visitor.layers() == before
+    for name, sentence in (("notes.md", "is text, not a photo"), ("scan.pdf", "PDF"), ("big.png", "20 MB")):
+        visitor.drop(tmp_path / name)
+        assert sentence in visitor.wait_for_toast(name)
+        visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
+        visitor.page.wait_for_selector(".gx-card")
+        assert visitor.layers() == before
 
 
 def test_a_dropped_text_is_met_with_a_sentence(visitor):
