@@ -4,7 +4,10 @@ import base64
 import mimetypes
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -65,7 +68,7 @@ class Visitor:
             self.page.dispatch_event(target, event, {"dataTransfer": transfer})
 
     def explain(self, path: Path) -> None:
-        """Drop a photo and wait for its cards, and until they have what they show."""
+        """Drop a photo and wait for its cards, and for the photo on each."""
         before = self.photo_shown()
         self.drop(path)
         self.page.wait_for_function(
@@ -162,3 +165,16 @@ class Visitor:
 
     def opacity(self) -> float:
         return float(self.page.evaluate("getComputedStyle(document.querySelector('.gx-card canvas')).opacity"))
+
+
+@contextmanager
+def visit(context, url: str, size: tuple[int, int] = (1280, 800), scheme: str = "light") -> Iterator[Visitor]:
+    """A visit during which the page complains about nothing and asks no other host for anything."""
+    visitor = Visitor(context, url, *size, scheme)
+    try:
+        yield visitor
+    finally:
+        visitor.page.close()
+    assert visitor.complaints == []
+    asked = {urlsplit(address) for address in visitor.requests}
+    assert {address.netloc for address in asked if address.scheme not in ("data", "blob")} == {urlsplit(url).netloc}

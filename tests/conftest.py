@@ -114,15 +114,10 @@ def browser_context() -> Iterator["object"]:
 @pytest.fixture
 def visitor(browser_context, server):
     """Somebody on the page, who meets no error and no other host."""
-    from urllib.parse import urlsplit
+    from browser import visit
 
-    from browser import Visitor
-
-    visitor = Visitor(browser_context, server.url)
-    yield visitor
-    visitor.page.close()
-    assert visitor.complaints == []
-    assert {urlsplit(url).netloc for url in visitor.requests if url.startswith("http")} == {urlsplit(server.url).netloc}
+    with visit(browser_context, server.url) as visitor:
+        yield visitor
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ import keras
 import pytest
 from keras.src.utils import file_utils
 
-from gradcam_core import NETWORKS, select, summary
-from gradcam_core.networks import zoo
+from gradcam_core import select, summary
 from gradcam_core.networks.classifier import Classifier
 from gradcam_core.networks.preprocessing import preprocessing
+from gradcam_core.networks.zoo import DEFAULT, NETWORKS
 
 pytestmark = pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
 
@@ -122,7 +122,7 @@ def classifier(name: str) -> Classifier:
 
 def test_every_classifier_of_keras_is_in_the_list():
     functions = inspect.getmembers(keras.applications, inspect.isfunction)
-    assert set(APPLICATIONS) == {name for name, _ in functions} == set(NETWORKS) - {zoo.DEFAULT}
+    assert set(APPLICATIONS) == {name for name, _ in functions} == set(NETWORKS) - {DEFAULT}
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)

@@ -1,14 +1,11 @@
 """The page for everyone: by keyboard alone, with a screen reader, without motion, small and large, light and dark."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from browser import CARDS, Visitor
+from browser import CARDS, Visitor, visit
 from PIL import Image
 
 DESKTOP, PHONE, LARGE = (1280, 800), (390, 844), (1920, 1080)
@@ -30,25 +27,6 @@ FOCUSED = "document.activeElement"
 OVERHANG = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
 
 
-@contextmanager
-def visit(context, url: str, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> Iterator[Visitor]:
-    """A visit during which the page complains about nothing and asks no other host for anything."""
-    visitor = Visitor(context, url, *size, scheme)
-    try:
-        yield visitor
-    finally:
-        visitor.page.close()
-    assert visitor.complaints == []
-    asked = {urlsplit(address) for address in visitor.requests}
-    assert {address.netloc for address in asked if address.scheme not in ("data", "blob")} == {urlsplit(url).netloc}
-
-
-@pytest.fixture
-def visitor(browser_context, server):
-    with visit(browser_context, server.url) as visitor:
-        yield visitor
-
-
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The script of axe-core, which finds what breaks the accessibility guidelines."""
@@ -68,7 +46,7 @@ def violations(visitor: Visitor, state: str) -> list[str]:
 
 
 def open_all_folded_parts(visitor: Visitor) -> None:
-    """With one map: five take five times as long to test, and their rows are alike."""
+    """From here on with the last layer alone: five maps take longer to test, and their rows are alike."""
     visitor.open_settings()
     visitor.page.get_by_label("Last", exact=True).check()
     visitor.close_settings()
@@ -288,6 +266,7 @@ def test_whatever_can_be_used_has_a_name(browser_context, visitor, photos):
     visitor.page.locator(f"{DIALOG} select").select_option(index=1)
     assert visitor.page.locator(f"{DIALOG} .gx-wipe input").is_visible()
     assert nameless() == []
+    assert visitor.page.locator("img:not([alt])").count() == 0
     visitor.page.keyboard.press("Escape")
     visitor.page.locator(DIALOG).wait_for(state="detached")
     open_all_folded_parts(visitor)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CARDS, Visitor
+from browser import CARDS, visit
 from serving import run
 
 from gradcam_core.networks.zoo import DEFAULT
@@ -20,18 +20,19 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def _explained(browser_context, server, photos):
     """A page with the maps of a photo, for those who change nothing but how they are shown."""
-    visitor = Visitor(browser_context, server.url)
-    visitor.explain(photos / "landscape.jpg")
-    yield visitor
-    visitor.page.close()
+    with visit(browser_context, server.url) as visitor:
+        visitor.explain(photos / "landscape.jpg")
+        assert visitor.opacity() == pytest.approx(0.4)
+        yield visitor
 
 
 @pytest.fixture
 def looker(_explained):
     """Somebody before the maps of a photo, as they are shown at first."""
     _explained.show_as_at_first()
+    before = len(_explained.complaints)
     yield _explained
-    assert _explained.complaints == []
+    assert _explained.complaints[before:] == []
 
 
 def test_dragging_the_opacity_asks_the_server_nothing(looker):
@@ -170,7 +171,7 @@ def test_a_layer_without_evidence_says_so(visitor, photos):
 
 
 def in_python(program: str, folder: Path, from_scratch: bool = False) -> subprocess.CompletedProcess:
-    """A program as it stands, which imports what it needs itself, in a folder with the photo."""
+    """A program as it stands, in a folder with the photo; ``from_scratch`` it also has to import all that it needs."""
     (folder / "shown.py").write_text(program)
     return run([str(folder / "shown.py")], from_scratch, folder, PYTHONPATH=str(ROOT))
 

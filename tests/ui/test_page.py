@@ -49,7 +49,7 @@ def test_the_photo_stands_upright_and_still(visitor, photos):
         visitor.explain(photos / name)
         photo = visitor.page.locator(".gx-card img").first
         assert (photo.evaluate("p => p.naturalWidth"), photo.evaluate("p => p.naturalHeight")) == size
-        assert photo.get_attribute("src").endswith(".jpg")
+        assert photo.get_attribute("src").endswith(".jpg"), name
 
 
 def test_taking_the_photo_away_empties_the_page(visitor, photos):
@@ -60,18 +60,18 @@ def test_taking_the_photo_away_empties_the_page(visitor, photos):
 
 
 def test_bad_files_are_explained_and_nothing_is_lost(visitor, photos):
-    visitor.explain(photos / "landscape.jpg")
-    visitor.choose("#class", "teapot")
-    visitor.wait_for_title("teapot")
-    preview = visitor.page.locator("#photo img").get_attribute("src")
     bad = {"cut.jpg": "is cut short", "text.jpg": "is text, not a photo", "huge.png": "81.0 megapixels"}
     for name, sentence in bad.items():
+        visitor.explain(photos / "landscape.jpg")
+        visitor.choose("#class", "teapot")
+        visitor.wait_for_title("teapot")
+        preview = visitor.page.locator("#photo img").get_attribute("src")
         visitor.drop(photos / name)
         assert name in visitor.wait_for_toast(sentence)
         visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
         visitor.wait_for_title("teapot")
-        assert visitor.page.locator("#class input").input_value() == "teapot"
-    visitor.explain(photos / "turned.jpg")
+        assert visitor.page.locator("#class input").input_value() == "teapot", name
+        visitor.explain(photos / "turned.jpg")
 
 
 def test_what_gradio_alone_would_refuse_takes_nothing_away(visitor, photos, tmp_path):
@@ -86,7 +86,7 @@ def test_what_gradio_alone_would_refuse_takes_nothing_away(visitor, photos, tmp_
         assert sentence in visitor.wait_for_toast(name)
         visitor.page.wait_for_function("(src) => document.querySelector('#photo img')?.src === src", arg=preview)
         visitor.page.wait_for_selector(".gx-card")
-        assert visitor.layers() == before
+        assert visitor.layers() == before, name
 
 
 def test_a_dropped_text_is_met_with_a_sentence(visitor):
